@@ -1,0 +1,45 @@
+# Two commands do everything: `make quickstart` and `make check`. Both make .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer clean
+
+quickstart: $(STAMP)
+	$(BIN)/potstill run quickstart
+	@echo "report: $(CURDIR)/runs/quickstart/report.html"
+
+check: lint types contracts test
+
+lint: $(STAMP)
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+benchmark-pruning: $(STAMP)
+	$(BIN)/python benchmarks/pruning.py
+
+benchmark-signals: $(STAMP)
+	$(BIN)/python benchmarks/signals.py
+
+benchmark-cross-tokenizer: $(STAMP)
+	$(BIN)/python benchmarks/cross_tokenizer.py
+
+# torch==2.13.0 is pinned in constraints.txt; EXTRA_PIP takes, for example, a CUDA index (see README).
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(EXTRA_PIP) --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(EXTRA_PIP) --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist
