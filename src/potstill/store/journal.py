@@ -1,0 +1,331 @@
+"""The durable journal of requests: a row exists before its request is sent and holds the answer before it counts."""
+
+import fcntl
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from potstill.errors import PotstillError
+from potstill.store.entries import (
+    COLUMNS,
+    Counts,
+    Failure,
+    Finish,
+    Request,
+    Row,
+    State,
+    Use,
+    failed_sql,
+    finished_sql,
+    make_request,
+    read_row,
+    request_seed,
+)
+
+__all__ = ["Counts", "Failure", "Finish", "Journal", "Request", "Row", "State", "Use", "make_request", "request_seed"]
+
+VERSION = 1
+_ROWS_A_PAGE = 1000
+
+# `wanted`: the rows of the recipe as it is now. Rows of an earlier recipe stay, so that going back costs nothing, but
+# are neither sent nor listed. `position` is the order of the prompts file. The first index answers "what is
+# next" and every count without touching the rows themselves, which are kilobytes each.
+_TABLES = """
+CREATE TABLE requests (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE,
+  prompt_hash TEXT NOT NULL,
+  sample INTEGER NOT NULL,
+  split TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  wanted INTEGER NOT NULL DEFAULT 1,
+  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'done', 'error')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  use TEXT,
+  finish_reason TEXT,
+  input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER,
+  cost_usd REAL,
+  seconds REAL,
+  created_s REAL NOT NULL, sent_s REAL, finished_s REAL,
+  served_model TEXT,
+  error TEXT,
+  permanent INTEGER,
+  request TEXT NOT NULL,
+  text TEXT, reasoning TEXT,
+  top_logprobs TEXT,
+  raw TEXT
+);
+CREATE INDEX requests_by_state ON requests (wanted, state, position, use, cost_usd);
+CREATE INDEX requests_by_position ON requests (wanted, position);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class Journal:
+    """The journal file. One writer at a time; its methods may be called from any thread.
+
+    Opening it to write puts requests that a killed process left as "sent" back to "pending". `read_only` opens it
+    beside a writer and changes nothing. Raises PotstillError where the file is missing (read_only), not a journal,
+    damaged, written by a newer Potstill, or in the hands of another writer.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._guard = None if read_only else _hold(path)
+        try:
+            with self._plain_errors():
+                self._db = self._open(read_only)
+        except BaseException:
+            self._let_go()
+            raise
+        if not read_only:
+            self.requeue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file, so that the file alone is the journal, and close it."""
+        with self._lock:
+            self._db.close()
+            self._let_go()
+
+    def holds(self, plan: str) -> bool:
+        """Whether the wanted rows are those of this plan, so that a resume need not make and add them again."""
+        return self._all("SELECT value FROM facts WHERE name = 'plan'") == [(plan,)]
+
+    def add(self, requests: Iterable[Request], plan: str | None = None) -> int:
+        """Make these requests, in this order, the wanted ones; returns how many are new. Adding again changes nothing.
+
+        A request that is known keeps its answer. Rows that are not among them stay, but are no longer wanted. `plan`
+        is a hash of whatever the requests were made from; `holds` knows it once all of them are in.
+        """
+        before = self._rows_ever()
+        upsert = (
+            "INSERT INTO requests (key, prompt_hash, sample, split, position, request, created_s) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET wanted = 1, split = excluded.split, position = excluded.position "
+            "WHERE wanted = 0 OR split <> excluded.split OR position <> excluded.position"
+        )
+        numbered = enumerate(requests)
+        with self._lock, self._plain_errors():
+            self._db.execute("DELETE FROM facts WHERE name = 'plan'")
+            self._db.execute("CREATE TEMP TABLE asked (key TEXT PRIMARY KEY) WITHOUT ROWID")
+            try:
+                while page := list(islice(numbered, _ROWS_A_PAGE)):
+                    now = time.time()
+                    rows = [(r.key, r.prompt_hash, r.sample, r.split, at, r.content, now) for at, r in page]
+                    with self._transaction():
+                        self._db.executemany(upsert, rows)
+                        self._db.executemany("INSERT OR IGNORE INTO asked VALUES (?)", ((row[0],) for row in rows))
+                with self._transaction():
+                    self._db.execute(
+                        "UPDATE requests SET wanted = 0 WHERE wanted = 1 AND key NOT IN (SELECT key FROM asked)"
+                    )
+                    if plan is not None:
+                        self._db.execute("INSERT INTO facts VALUES ('plan', ?)", (plan,))
+            finally:
+                self._db.execute("DROP TABLE asked")
+        return self._rows_ever() - before
+
+    def pending(self) -> Iterator[Row]:
+        """The wanted requests without an answer, in order, read a page at a time while others are being finished."""
+        return self._pages("wanted = 1 AND state = 'pending'", "position")
+
+    def mark_sent(self, keys: Iterable[str]) -> None:
+        """Write down, before they go out, that these requests are being sent. One transaction."""
+        now = time.time()
+        with self._lock, self._plain_errors(), self._transaction():
+            self._db.executemany(
+                "UPDATE requests SET state = 'sent', sent_s = ? WHERE key = ? AND state = 'pending'",
+                ((now, key) for key in keys),
+            )
+
+    def requeue(self) -> int:
+        """Put what was sent and not answered back to pending; returns how many."""
+        return self._change("UPDATE requests SET state = 'pending' WHERE wanted IN (0, 1) AND state = 'sent'")
+
+    def retry_errors(self, *, permanent: bool = False) -> int:
+        """Put error rows back to pending: those that ran out of attempts, and with `permanent` the refused ones too."""
+        return self._change(
+            "UPDATE requests SET state = 'pending', error = NULL, permanent = NULL, finished_s = NULL "
+            "WHERE wanted = 1 AND state = 'error' AND permanent <= ?",
+            int(permanent),
+        )
+
+    def finish(self, outcome: Finish) -> None:
+        """Keep one answer; durable when this returns."""
+        self.settle([outcome])
+
+    def finish_many(self, outcomes: Iterable[Finish]) -> None:
+        """Keep a batch of answers in one transaction; durable when this returns."""
+        self.settle(outcomes)
+
+    def fail(self, key: str, words: str, *, permanent: bool = True, attempts: int = 1) -> None:
+        """Turn a request into an error row with the server's words."""
+        self.settle([Failure(key, words, permanent, attempts)])
+
+    def settle(self, outcomes: Iterable[Finish | Failure]) -> None:
+        """Keep answers and failures in one transaction. An answer that is there already is never overwritten."""
+        now = time.time()
+        with self._lock, self._plain_errors(), self._transaction():
+            for one in outcomes:
+                statement, values = finished_sql(one, now) if isinstance(one, Finish) else failed_sql(one, now)
+                if self._db.execute(statement, values).rowcount == 0 and not self._knows(one.key):
+                    raise KeyError(f"{self.path}: no request has the key {one.key}")
+
+    def rows(self, *, with_logprobs: bool = False) -> Iterator[Row]:
+        """Every wanted row in order. `with_logprobs` also reads the replies' top_logprobs, which may be long."""
+        return self._pages("wanted = 1", "position", with_logprobs=with_logprobs)
+
+    def answers(self, use: Sequence[Use] | None = None, *, with_logprobs: bool = False) -> Iterator[Row]:
+        """The wanted rows that have an answer, in order; `use` keeps only answers of those kinds."""
+        for row in self._pages("wanted = 1 AND state = 'done'", "position", with_logprobs=with_logprobs):
+            if use is None or row.use in use:
+                yield row
+
+    def raw(self, key: str) -> str | None:
+        """The server's own JSON for a request, without the log-probabilities, which have their own column."""
+        found = self._all("SELECT raw FROM requests WHERE key = ?", key)
+        return found[0][0] if found else None
+
+    def counts(self) -> Counts:
+        """Wanted rows by state and use, from the index alone."""
+        states: dict[str, int] = {}
+        use: dict[str, int] = {}
+        for state, kind, number in self._all(
+            "SELECT state, use, count(*) FROM requests WHERE wanted = 1 GROUP BY state, use ORDER BY state, use"
+        ):
+            states[state] = states.get(state, 0) + number
+            if state == "done":
+                use[kind] = number
+        return Counts(**states, use=use)
+
+    def common_errors(self, limit: int = 3) -> list[tuple[str, int]]:
+        """The most frequent words of the wanted error rows, each with its count."""
+        return self._all(
+            "SELECT error, count(*) FROM requests WHERE wanted = 1 AND state = 'error' "
+            "GROUP BY error ORDER BY count(*) DESC, error LIMIT ?",
+            limit,
+        )
+
+    def spent_usd(self) -> float:
+        """The known cost of every answer in the file, those of earlier recipes included."""
+        total = self._all("SELECT total(cost_usd) FROM requests WHERE wanted IN (0, 1) AND state = 'done'")[0][0]
+        return float(total)
+
+    def unpriced(self) -> Iterator[Row]:
+        """Answers of unknown cost, those of earlier recipes included."""
+        return self._pages("wanted IN (0, 1) AND state = 'done' AND cost_usd IS NULL", "id")
+
+    def _open(self, read_only: bool) -> sqlite3.Connection:
+        if read_only and not self.path.is_file():
+            raise PotstillError(f"{self.path}: no such journal; nothing has been collected in this run yet")
+        address = f"{self.path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        db = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            self._check_version(db)
+            db.execute("PRAGMA cache_size = -65536")
+            if not read_only:
+                db.execute("PRAGMA journal_mode = WAL")
+                # FULL, not NORMAL: in WAL mode NORMAL may lose the last commits to a power cut, and each of them
+                # holds answers that were paid for. Commits carry many answers, so the fsync is shared.
+                db.execute("PRAGMA synchronous = FULL")
+                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _check_version(self, db: sqlite3.Connection) -> None:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise PotstillError(
+                f"{self.path}: written by a newer Potstill (journal version {version}, this one reads {VERSION}); "
+                "update potstill, or run in another folder"
+            )
+        if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise PotstillError(f"{self.path}: a database, but not a journal of Potstill; move it away")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Say in one line what SQLite's own errors mean for the person who runs the command."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            words = str(error)
+            if "full" in words:
+                what = "no space left on the disk; free some and run the same command again, what is collected is kept"
+            elif "locked" in words:
+                what = "another program holds it; close that and run the same command again"
+            elif "malformed" in words or "not a database" in words:
+                what = f"damaged or not a journal ({words}); restore it from a copy, or move it away to start anew"
+            else:
+                what = f"the journal cannot be used ({words})"
+            raise PotstillError(f"{self.path}: {what}") from None
+
+    def _pages(self, condition: str, order: str, *, with_logprobs: bool = False) -> Iterator[Row]:
+        """Rows that meet the condition, by keyset pages, so that no reader holds up the writer or fills the memory."""
+        size = _ROWS_A_PAGE // 20 if with_logprobs else _ROWS_A_PAGE
+        query = (
+            f"SELECT {COLUMNS}, {'top_logprobs' if with_logprobs else 'NULL'}, {order} FROM requests "
+            f"WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {size}"
+        )
+        after = -1
+        while page := self._all(query, after):
+            for values in page:
+                yield read_row(values[:-1])
+            after = page[-1][-1]
+
+    def _all(self, query: str, *values: Any) -> list[Any]:
+        with self._lock, self._plain_errors():
+            return self._db.execute(query, values).fetchall()
+
+    def _change(self, statement: str, *values: Any) -> int:
+        with self._lock, self._plain_errors(), self._transaction():
+            return self._db.execute(statement, values).rowcount
+
+    def _knows(self, key: str) -> bool:
+        return self._db.execute("SELECT 1 FROM requests WHERE key = ?", (key,)).fetchone() is not None
+
+    def _rows_ever(self) -> int:
+        return int(self._all("SELECT count(*) FROM requests")[0][0])
+
+    def _let_go(self) -> None:
+        if self._guard is not None:
+            self._guard.close()
+
+
+def _hold(path: Path) -> Any:
+    """An open, locked file beside the journal: two writers would ask, and pay, twice. A killed process lets it go."""
+    try:
+        guard = path.with_name(path.name + ".lock").open("w")
+    except OSError as error:
+        raise PotstillError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        guard.close()
+        raise PotstillError(f"{path}: another process is collecting into it; wait for it, or stop it") from None
+    return guard

@@ -1,0 +1,55 @@
+"""The table of a run's prompts: what the prompts stage leaves and every later stage reads."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from potstill.errors import PotstillError
+from potstill.records import Message, Prompt, canonical_json
+
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("messages", "split", "source", "hash")])
+
+
+def write_prompts(prompts: Sequence[Prompt], path: Path) -> None:
+    """Write prompts.parquet: messages as JSON text, split, source, hash. The file appears whole or not at all."""
+    table = pa.Table.from_pylist(
+        [
+            {
+                "messages": canonical_json([{"role": one.role, "content": one.content} for one in prompt.messages]),
+                "split": prompt.split,
+                "source": prompt.source,
+                "hash": prompt.hash,
+            }
+            for prompt in prompts
+        ],
+        _SCHEMA,
+    )
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise PotstillError(
+            f"{path}: cannot be written ({error.strerror or error}); free space and run again"
+        ) from None
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Read what `write_prompts` wrote. Raises PotstillError where the file is missing or not such a table."""
+    try:
+        rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
+        return [
+            Prompt(
+                tuple(Message(**one) for one in json.loads(row["messages"])), row["split"], row["source"], row["hash"]
+            )
+            for row in rows
+        ]
+    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
+        raise PotstillError(f"{path}: not a table of prompts ({error}); run the prompts stage again") from None
