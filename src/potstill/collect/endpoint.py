@@ -1,0 +1,129 @@
+"""Collects answers from an OpenAI-compatible endpoint: prompts to journal, journal to answers, nothing asked twice."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from potstill import config
+from potstill.collect.route import Clock, Sleep
+from potstill.collect.sender import Limits, Sender, most_usd
+from potstill.collect.table import write_answers_table
+from potstill.errors import PotstillError, RecipeError, TermsStopped
+from potstill.models.http import Answers, Endpoint, Sampling, request_body
+from potstill.progress import Reporter
+from potstill.records import Clearance, Prompt, StageResult, content_hash
+from potstill.store.journal import Counts, Journal, Request, make_request, request_seed
+
+
+def collect_endpoint(
+    recipe: config.Recipe,
+    clearance: Clearance,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    reporter: Reporter,
+    *,
+    model: Answers | None = None,
+    retry_refused: bool = False,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = asyncio.sleep,
+) -> StageResult:
+    """Ask the recipe's endpoint for every prompt and write answers.sqlite and answers.parquet into the run folder.
+
+    `model` stands in for the endpoint in tests. `retry_refused` also asks again what the server refused for good in an
+    earlier run. Raises TermsStopped without a clearance, RecipeError where the recipe lacks the endpoint, its key or
+    the prices that a budget needs, and PotstillError where the route, the budget or the disk ends it early, or where no
+    request was answered. Whatever was answered is kept; the same call goes on from there.
+    """
+    if not isinstance(clearance, Clearance):
+        raise TermsStopped("no clearance: the teacher is not asked before the terms gate has given one")
+    section = recipe.teacher.endpoint
+    if section is None:
+        raise RecipeError("teacher.endpoint: missing; this teacher is not a server")
+    prices, budget_usd = section.price_per_million, recipe.collect.budget_usd
+    if budget_usd is not None and prices is None:
+        raise RecipeError("collect.budget_usd: needs teacher.endpoint.price_per_million, or what is spent is unknown")
+    limits = Limits(section.concurrency, section.max_attempts, prices, budget_usd)
+    with Journal(folder / "answers.sqlite") as journal:
+        plan = content_hash([_plan(recipe, section), _digest(prompts)])
+        if not journal.holds(plan):
+            journal.add(_requests(recipe, section, prompts), plan)
+        journal.retry_errors(permanent=retry_refused)
+        try:
+            asyncio.run(_send(model or Endpoint(section), journal, limits, reporter, clock, sleep))
+        finally:
+            journal.requeue()
+        counts = journal.counts()
+        if counts.total and not counts.done:
+            raise PotstillError(_nothing_answered(journal, section, counts))
+        totals = write_answers_table(journal, prompts, folder / "answers.parquet")
+        facts = {**_facts(journal, section, counts), **totals}
+    return StageResult(("answers.sqlite", "answers.parquet"), facts)
+
+
+async def _send(
+    model: Answers, journal: Journal, limits: Limits, reporter: Reporter, clock: Clock, sleep: Sleep
+) -> None:
+    counts = journal.counts()
+    if not counts.pending:
+        return
+    # An answer of unknown cost may have cost the most that it can: a budget is a promise.
+    unknown = (most_usd(row.request["body"], limits.prices) for row in journal.unpriced())
+    spent_usd = journal.spent_usd() + (sum(unknown) if limits.budget_usd is not None else 0.0)
+    title = f"asking {model.identity.reference}"
+    with reporter.meter(title, counts.total, "requests", done=counts.total - counts.pending) as meter:
+
+        def settled(number: int, spent: float) -> None:
+            meter.advance(number, "cost unknown" if limits.prices is None else f"{spent:.4f} USD")
+
+        sender = Sender(
+            model, journal, limits, spent_usd=spent_usd, say=reporter.say, settled=settled, clock=clock, sleep=sleep
+        )
+        if isinstance(model, Endpoint):
+            async with model:
+                await sender.run()
+        else:
+            await sender.run()
+
+
+def _requests(recipe: config.Recipe, section: config.Endpoint, prompts: Sequence[Prompt]) -> Iterator[Request]:
+    collect, signals = recipe.collect, recipe.signals
+    k = signals.k if isinstance(signals, config.TopKSignals) else 0
+    for prompt in prompts:
+        for sample in range(collect.answers_per_prompt):
+            seed = request_seed(collect.seed, prompt.hash, sample)
+            sampling = Sampling(collect.temperature, collect.top_p, collect.max_new_tokens, seed, k)
+            body = request_body(section.model, prompt.messages, sampling)
+            yield make_request(prompt, sample, body, section.base_url)
+
+
+def _plan(recipe: config.Recipe, section: config.Endpoint) -> Mapping[str, Any]:
+    """Everything besides the prompts that the requests are made from."""
+    asked = recipe.collect.model_dump(mode="json", exclude={"budget_usd", "batch_size", "train_on_truncated"})
+    return {"base_url": section.base_url, "model": section.model, "collect": asked}
+
+
+def _digest(prompts: Sequence[Prompt]) -> str:
+    digest = hashlib.sha256()
+    for prompt in prompts:
+        digest.update(f"{prompt.hash} {prompt.split}\n".encode())
+    return digest.hexdigest()
+
+
+def _nothing_answered(journal: Journal, section: config.Endpoint, counts: Counts) -> str:
+    words = "; ".join(f"{number} × {text}" for text, number in journal.common_errors())
+    return f"teacher.endpoint: {section.base_url} answered none of {counts.total} requests: {words}"
+
+
+def _facts(journal: Journal, section: config.Endpoint, counts: Counts) -> Mapping[str, Any]:
+    return {
+        "model": section.model,
+        "base_url": section.base_url,
+        "requests": counts.total,
+        "answers": counts.done,
+        "errors": counts.error,
+        "use": dict(counts.use),
+        "error_words": [[text, number] for text, number in journal.common_errors()],
+    }

@@ -1,0 +1,24 @@
+"""Says of each reply whether it can be trained on, and if not why; nothing is deleted."""
+
+from potstill.records import Reply
+from potstill.store.journal import Use
+
+# The words that servers use for the same thing.
+_CUT = {"length", "max_tokens", "model_length"}
+_FILTERED = {"content_filter", "safety", "blocked"}
+_REFUSED = {"refusal"}
+
+
+def usable(reply: Reply) -> Use:
+    """What a reply is good for: "ok", or the first of the reasons that speaks against training on it.
+
+    A reply that spent all its tokens on reasoning is "reasoning_only" rather than "truncated": it has no answer at all.
+    """
+    reason = reply.finish_reason.lower()
+    if reason in _REFUSED:
+        return "refused"
+    if reason in _FILTERED:
+        return "filtered"
+    if not reply.text.strip():
+        return "reasoning_only" if reply.reasoning.strip() else "empty"
+    return "truncated" if reason in _CUT else "ok"

@@ -1,0 +1,113 @@
+"""Writes the journal's rows as answers.parquet, for training, the report and other people's tools."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from potstill.errors import PotstillError
+from potstill.records import Message, Prompt, canonical_json
+from potstill.store.journal import Journal, Row
+
+_ROWS_A_GROUP = 10_000
+
+SCHEMA = pa.schema(
+    [
+        pa.field("request_key", pa.string(), nullable=False),
+        pa.field("prompt_hash", pa.string(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("messages", pa.string(), nullable=False),  # JSON: a list of {role, content}
+        pa.field("answer", pa.string()),  # null where there is none: see error
+        pa.field("reasoning", pa.string()),
+        pa.field("finish_reason", pa.string()),
+        pa.field("use", pa.string(), nullable=False),  # "ok" may be trained on; the others say why not
+        pa.field("error", pa.string()),
+        pa.field("teacher", pa.string()),
+        pa.field("served_model", pa.string()),
+        pa.field("host", pa.string()),  # null for local weights
+        pa.field("input_tokens", pa.int64()),
+        pa.field("cached_tokens", pa.int64()),
+        pa.field("output_tokens", pa.int64()),
+        pa.field("reasoning_tokens", pa.int64()),
+        pa.field("cost_usd", pa.float64()),  # null where unknown
+        pa.field("finished", pa.timestamp("us", tz="UTC")),
+    ]
+)
+_SUMMED = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd")
+
+
+def write_answers_table(journal: Journal, prompts: Sequence[Prompt], path: Path) -> Mapping[str, float | None]:
+    """Write the wanted rows that have an outcome, in the prompts' order; the file appears whole or not at all.
+
+    Returns the sums over all answers of the token counts and cost_usd; None where an answer does not tell. Raises
+    PotstillError where the journal holds a request for a prompt that is not given, or the file cannot be written.
+    """
+    by_hash = {prompt.hash: prompt.messages for prompt in prompts}
+    totals: dict[str, float | None] = dict.fromkeys(_SUMMED, 0)
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+                for group in _groups(journal, by_hash):
+                    _add_up(totals, group)
+                    writer.write_table(pa.Table.from_pylist(group, SCHEMA))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise PotstillError(
+            f"{path}: cannot be written ({error.strerror or error}); free space and run again"
+        ) from None
+    return totals
+
+
+def _groups(journal: Journal, by_hash: Mapping[str, Sequence[Message]]) -> Iterator[list[dict[str, Any]]]:
+    outcomes = (row for row in journal.rows() if row.state in ("done", "error"))
+    while group := list(islice(outcomes, _ROWS_A_GROUP)):
+        yield [_columns(row, by_hash, journal.path) for row in group]
+
+
+def _columns(row: Row, by_hash: Mapping[str, Sequence[Message]], origin: Path) -> dict[str, Any]:
+    if row.prompt_hash not in by_hash:
+        raise PotstillError(f"{origin}: request {row.key[:12]} belongs to a prompt that this run does not have")
+    messages = [{"role": one.role, "content": one.content} for one in by_hash[row.prompt_hash]]
+    base_url, reply = row.request["base_url"], row.reply
+    columns: dict[str, Any] = {
+        "request_key": row.key,
+        "prompt_hash": row.prompt_hash,
+        "sample": row.sample,
+        "split": row.split,
+        "messages": canonical_json(messages),
+        "use": row.use or "error",
+        "error": row.error,
+        "teacher": row.request["body"].get("model"),
+        "host": urlsplit(base_url).hostname if base_url else None,
+        "cost_usd": row.cost_usd,
+        "finished": int(row.finished_s * 1e6) if row.finished_s is not None else None,
+    }
+    if reply is None:
+        return columns
+    return columns | {
+        "answer": reply.text,
+        "reasoning": reply.reasoning,
+        "finish_reason": reply.finish_reason,
+        "served_model": reply.served_model,
+        "input_tokens": reply.input_tokens,
+        "cached_tokens": reply.cached_tokens,
+        "output_tokens": reply.output_tokens,
+        "reasoning_tokens": reply.reasoning_tokens,
+    }
+
+
+def _add_up(totals: dict[str, float | None], group: Sequence[Mapping[str, Any]]) -> None:
+    for name in _SUMMED:
+        for columns in group:
+            if columns["error"] is None:
+                before, value = totals[name], columns[name]
+                totals[name] = before + value if before is not None and value is not None else None

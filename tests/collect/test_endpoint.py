@@ -1,0 +1,545 @@
+"""Collecting from endpoints: every fault of the collecting table, against a real server on loopback."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
+
+from scripted_server import Call, ScriptedServer, Step, answer, busy, failure, http_date, page
+
+from potstill.collect.endpoint import collect_endpoint
+from potstill.collect.route import Purse, Route
+from potstill.collect.screen import usable
+from potstill.collect.sender import backoff_s, most_usd
+from potstill.config import Prices, Recipe, recipe_from
+from potstill.errors import PotstillError, RecipeError, TermsStopped
+from potstill.models.scripted import ScriptedModel
+from potstill.progress import Silent
+from potstill.records import Clearance, Message, Prompt, Reply, StageResult, content_hash
+from potstill.store.journal import Journal, request_seed
+
+CLEARANCE = Clearance("allowed", "rule", "document", "1", "2025", "teacher")
+FAST = 100.0  # test seconds run so much faster than real ones
+
+
+def clock() -> float:
+    return time.monotonic() * FAST
+
+
+async def sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds / FAST)
+
+
+def recipe(base_url: str = "http://localhost/v1", collect: dict[str, Any] | None = None, **endpoint: Any) -> Recipe:
+    data = {
+        "name": "t",
+        "teacher": {"endpoint": {"base_url": base_url, "model": "big", "timeout_s": 10} | endpoint},
+        "prompts": {"source": "unused.jsonl"},
+        "collect": {"max_new_tokens": 16} | (collect or {}),
+        "student": {"kind": "scratch", "config": {"model_type": "llama"}},
+    }
+    return recipe_from(data, Path("/"), "test")
+
+
+def make_prompts(number: int, system: str | None = None) -> list[Prompt]:
+    prompts = []
+    for at in range(number):
+        messages = [{"role": "user", "content": f"question {at}"}]
+        if system:
+            messages.insert(0, {"role": "system", "content": system})
+        split = "holdout" if at % 10 == 0 else "train"
+        turns = tuple(Message(**one) for one in messages)
+        prompts.append(Prompt(turns, split, f"test:{at}", content_hash(messages)))
+    return prompts
+
+
+def collect(asked: Recipe, prompts: list[Prompt], folder: Path, reporter: Any = None, **more: Any) -> StageResult:
+    times = {"clock": clock, "sleep": sleep} | more
+    return collect_endpoint(asked, CLEARANCE, prompts, folder, reporter or Silent(), **times)
+
+
+def table(folder: Path) -> list[dict[str, Any]]:
+    return pq.read_table(folder / "answers.parquet").to_pylist()
+
+
+def rows(folder: Path, query: str) -> list[Any]:
+    db = sqlite3.connect(folder / "answers.sqlite")
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 20) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def server():
+    with ScriptedServer() as running:
+        yield running
+
+
+class Lines(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_answers_and_facts(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: answer(f"re: {call.prompt}")
+    prices = {"input": 1.0, "output": 2.0}
+    result = collect(
+        recipe(server.base_url, {"answers_per_prompt": 2}, price_per_million=prices), make_prompts(20), tmp_path
+    )
+    assert result.outputs == ("answers.sqlite", "answers.parquet")
+    facts = result.facts
+    assert (facts["answers"], facts["errors"], facts["use"]) == (40, 0, {"ok": 40})
+    assert (facts["input_tokens"], facts["output_tokens"]) == (480, 200)
+    assert facts["cost_usd"] == pytest.approx(40 * (12 + 10) / 1e6)
+    found = table(tmp_path)
+    assert [(row["prompt_hash"], row["sample"]) for row in found] == [
+        (p.hash, s) for p in make_prompts(20) for s in (0, 1)
+    ]
+    first = found[0]
+    assert json.loads(first["messages"]) == [{"role": "user", "content": "question 0"}]
+    assert (first["answer"], first["use"], first["split"], first["host"]) == (
+        "re: question 0",
+        "ok",
+        "holdout",
+        "127.0.0.1",
+    )
+    assert (first["teacher"], first["served_model"], first["finish_reason"]) == ("big", "served-1", "stop")
+    assert time.time() - first["finished"].timestamp() < 60
+    assert len({call.body["seed"] for call in server.calls}) == 40  # each sample has a seed of its own
+    assert facts["cached_tokens"] is None  # the server did not say
+
+
+def test_without_a_clearance_nothing_is_asked(server: ScriptedServer, tmp_path: Path) -> None:
+    with pytest.raises(TermsStopped, match="no clearance"):
+        collect_endpoint(recipe(server.base_url), None, make_prompts(1), tmp_path, Silent())  # type: ignore[arg-type]
+    assert server.calls == []
+    assert list(tmp_path.iterdir()) == []
+
+
+_CHILD = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_endpoint import collect, make_prompts, recipe
+collect(recipe({url!r}, {options!r}, concurrency={cap}), make_prompts({number}), Path({folder!r}))
+"""
+
+
+def child(server: ScriptedServer, folder: Path, number: int, cap: int, **options: Any) -> subprocess.Popen[bytes]:
+    here = str(Path(__file__).parent)
+    script = _CHILD.format(tests=here, url=server.base_url, options=options, cap=cap, number=number, folder=str(folder))
+    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+
+
+def test_row_1_killed_after_40_answers_the_same_command_sends_exactly_60(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.script = lambda call: answer() if call.number <= 40 else Step(hold=True)
+    process = child(server, tmp_path, 100, 8)
+    path = tmp_path / "answers.sqlite"
+
+    def forty() -> bool:
+        return path.exists() and rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'done'") == [(40,)]
+
+    wait_for(lambda: server.calls and len(server.calls) >= 40 and forty())
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    before = len(server.calls)
+    server.script = lambda call: answer()
+    again = child(server, tmp_path, 100, 8)
+    assert again.communicate(timeout=30)[1] == b""
+    assert again.returncode == 0
+    assert len(server.calls) - before == 60
+    assert rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'done'") == [(100,)]
+    collect(recipe(server.base_url, concurrency=8), make_prompts(100), tmp_path)
+    assert len(server.calls) - before == 60  # a third start has nothing to ask
+
+
+def test_sigkill_at_random_moments_loses_and_repeats_nothing_else(server: ScriptedServer, tmp_path: Path) -> None:
+    cap, in_flight = 8, 0
+    server.script = lambda call: answer(delay_s=0.02)
+    moments = random.Random(5)
+    for _ in range(3):
+        seen = len(server.calls)
+        process = child(server, tmp_path, 300, cap)
+        wait_for(lambda seen=seen: len(server.calls) > seen)
+        time.sleep(moments.uniform(0, 0.15))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        in_flight += cap
+    collect(recipe(server.base_url, concurrency=cap), make_prompts(300), tmp_path)
+    assert set(server.prompts) == {f"question {at}" for at in range(300)}
+    # Asked twice at most: what was in flight, or had come in within the time of one commit, when it was killed.
+    assert len(server.calls) - 300 <= 2 * in_flight
+    assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+    assert {row["answer"] for row in table(tmp_path)} == {"fine"}
+
+
+def test_row_2_one_bad_row_is_one_error_row(server: ScriptedServer, tmp_path: Path) -> None:
+    words = "This model's maximum context length is 8 tokens"
+    server.script = lambda call: failure(400, words) if call.prompt == "question 3" else answer()
+    result = collect(recipe(server.base_url), make_prompts(10), tmp_path)
+    assert (result.facts["answers"], result.facts["errors"]) == (9, 1)
+    assert result.facts["error_words"] == [[f"HTTP 400: {words}", 1]]
+    bad = table(tmp_path)[3]
+    assert (bad["use"], bad["answer"], bad["error"]) == ("error", None, f"HTTP 400: {words}")
+    collect(recipe(server.base_url), make_prompts(10), tmp_path)
+    assert server.prompts["question 3"] == 1  # refused for good
+    server.script = lambda call: answer()
+    collect(recipe(server.base_url), make_prompts(10), tmp_path, retry_refused=True)
+    assert table(tmp_path)[3]["answer"] == "fine"
+
+
+def test_row_3_finished_rows_are_on_disk_while_it_runs_and_after_ctrl_c(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: answer() if call.number <= 10 else Step(hold=True)
+    process = child(server, tmp_path, 20, 4)
+    path = tmp_path / "answers.sqlite"
+    query = "SELECT count(*) FROM requests WHERE state = 'done' AND text = 'fine'"
+    wait_for(lambda: path.exists() and len(server.calls) > 10 and rows(tmp_path, query) == [(10,)])
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    assert rows(tmp_path, query) == [(10,)]
+    assert rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'pending'") == [(10,)]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_row_5_retry_after_pauses_the_route_and_burns_no_attempt(
+    server: ScriptedServer, tmp_path: Path, status: int, form: str
+) -> None:
+    refused: list[Call] = []
+
+    def script(call: Call) -> Step:
+        if call.number in (9, 12, 20):
+            refused.append(call)
+            return busy("61" if form == "seconds" else http_date(61.5), status)
+        return answer(delay_s=0.005)
+
+    server.script = script
+    reporter = Lines()
+    result = collect(recipe(server.base_url, concurrency=4, max_attempts=1), make_prompts(60), tmp_path, reporter)
+    assert result.facts["answers"] == 60
+    assert rows(tmp_path, "SELECT DISTINCT attempts FROM requests") == [(1,)]
+    for call in refused:
+        # What had left before the refusal came in may arrive with it; then there is silence.
+        assert call.answered_s is not None
+        later = [one.arrived_s - call.answered_s for one in server.calls if one.arrived_s > call.answered_s + 0.05]
+        assert min(later) > 60 / FAST
+        at_once = [one for one in server.calls if 0 < one.arrived_s - call.answered_s <= 0.05]
+        assert len(at_once) < 4
+    assert any("asks for a pause of 6" in line for line in reporter.said)
+
+
+def test_row_5_a_pause_may_be_long(tmp_path: Path, server: ScriptedServer) -> None:
+    slept: list[float] = []
+    now = [0.0]
+
+    async def leap(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+        await asyncio.sleep(0)
+
+    server.script = lambda call: busy("86400") if call.asked == 1 else answer()
+    collect(recipe(server.base_url, concurrency=1), make_prompts(1), tmp_path, clock=lambda: now[0], sleep=leap)
+    assert slept == [pytest.approx(86400)]
+
+
+def test_without_retry_after_attempts_are_counted_and_then_the_row_fails(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.script = lambda call: failure(500, "boom") if call.prompt == "question 1" else answer()
+    asked = recipe(server.base_url, max_attempts=3)
+    result = collect(asked, make_prompts(3), tmp_path)
+    assert (result.facts["answers"], result.facts["errors"]) == (2, 1)
+    assert server.prompts["question 1"] == 3
+    assert rows(tmp_path, "SELECT attempts, error, permanent FROM requests WHERE state = 'error'") == [
+        (3, "HTTP 500: boom", 0)
+    ]
+    server.script = lambda call: answer("now")  # row 9: a failure is never served as an answer
+    result = collect(asked, make_prompts(3), tmp_path)
+    assert (result.facts["answers"], result.facts["errors"]) == (3, 0)
+    assert [row["answer"] for row in table(tmp_path)] == ["fine", "now", "fine"]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Step(reset="before"), Step(reset="middle", body='{"choices"'), Step(200, '{"choices": [{"mes'), page(502),
+        busy(None), busy("0"), Step(200, '{"error": {"message": "over capacity", "code": 503}}'),
+    ],
+)  # fmt: skip
+def test_passing_trouble_passes(server: ScriptedServer, tmp_path: Path, trouble: Step) -> None:
+    server.script = lambda call: trouble if call.asked == 1 and call.number % 3 == 0 else answer()
+    result = collect(recipe(server.base_url, concurrency=4), make_prompts(12), tmp_path)
+    assert (result.facts["answers"], result.facts["errors"]) == (12, 0)
+
+
+@pytest.mark.parametrize(
+    ("step", "use", "text", "reasoning"),
+    [
+        (answer('{"a":', finish_reason="length"), "truncated", '{"a":', ""),  # row 6
+        (answer(None, finish_reason="length", reasoning_content="hmm"), "reasoning_only", "", "hmm"),  # row 7
+        (answer("hmm</think>", finish_reason="length"), "reasoning_only", "", "hmm"),
+        (answer("hmm</think>so"), "ok", "so", "hmm"),
+        (answer("  "), "empty", "  ", ""),
+        (answer(None), "empty", "", ""),
+        (answer("", finish_reason="length"), "empty", "", ""),
+        (answer("no", finish_reason="content_filter"), "filtered", "no", ""),
+        (answer(None, refusal="I can't."), "refused", "I can't.", ""),
+    ],
+)
+def test_rows_6_and_7_what_cannot_be_trained_on_is_kept_and_marked(
+    server: ScriptedServer, tmp_path: Path, step: Step, use: str, text: str, reasoning: str
+) -> None:
+    server.script = lambda call: step
+    result = collect(recipe(server.base_url), make_prompts(1), tmp_path)
+    (row,) = table(tmp_path)
+    assert (row["use"], row["answer"], row["reasoning"]) == (use, text, reasoning)
+    assert result.facts["use"] == {use: 1}
+
+
+def test_row_8_cost_with_cached_tokens(server: ScriptedServer, tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 27147, "completion_tokens": 351, "prompt_tokens_details": {"cached_tokens": 27146}}
+    server.script = lambda call: answer(usage=usage)
+    prices = {"input": 1.4, "cached_input": 0.26, "output": 4.4}
+    result = collect(recipe(server.base_url, price_per_million=prices), make_prompts(1), tmp_path)
+    assert result.facts["cost_usd"] == pytest.approx(0.00860376, abs=1e-12)
+    (tmp_path / "free").mkdir()
+    result = collect(recipe(server.base_url), make_prompts(1), tmp_path / "free")
+    assert result.facts["cost_usd"] is None
+
+
+def test_row_9_other_questions_are_asked_anew(server: ScriptedServer, tmp_path: Path) -> None:
+    prompts = make_prompts(3)
+    collect(recipe(server.base_url), prompts, tmp_path)
+    collect(recipe(server.base_url), make_prompts(3, system="be brief"), tmp_path)
+    assert len(server.calls) == 6
+    with ScriptedServer(lambda call: answer("elsewhere")) as other:
+        collect(recipe(other.base_url), prompts, tmp_path)
+        assert len(other.calls) == 3
+    assert {row["answer"] for row in table(tmp_path)} == {"elsewhere"}
+    collect(recipe(server.base_url, {"temperature": 0.1}), prompts, tmp_path)
+    assert len(server.calls) == 9
+    collect(recipe(server.base_url), prompts, tmp_path)  # back to the first recipe: its answers are still there
+    assert len(server.calls) == 9
+    assert [row["answer"] for row in table(tmp_path)] == [f"answer to question {at}" for at in range(3)]
+
+
+def test_row_10_errors_do_not_end_a_run_that_has_answers(server: ScriptedServer, tmp_path: Path) -> None:
+    bad = {f"question {at}" for at in range(0, 210, 10)}
+    server.script = lambda call: failure(400, "no") if call.prompt in bad else answer()
+    result = collect(recipe(server.base_url, concurrency=64), make_prompts(512), tmp_path)
+    assert (result.facts["answers"], result.facts["errors"]) == (491, 21)
+
+
+def test_when_nothing_was_answered_it_says_why(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: failure(400, "no such parameter" if call.number > 2 else "other")
+    with pytest.raises(PotstillError, match=r"answered none of 10 requests: 8 × HTTP 400: no such parameter; 2 × HTTP"):
+        collect(recipe(server.base_url), make_prompts(10), tmp_path)
+    assert not (tmp_path / "answers.parquet").exists()
+
+
+def test_when_everything_fails_it_does_not_ask_everything(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: failure(400, "no such parameter")
+    with pytest.raises(PotstillError, match="all failed, so the others were not sent; HTTP 400: no such parameter"):
+        collect(recipe(server.base_url), make_prompts(400), tmp_path)
+    assert len(server.calls) < 200
+
+
+def test_row_11_the_server_never_sees_more_than_the_cap(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: answer(delay_s=0.001)
+    result = collect(recipe(server.base_url, concurrency=8), make_prompts(1000), tmp_path)
+    assert result.facts["answers"] == 1000
+    assert server.most_in_flight == 8
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (failure(401, "bad key"), "refuses the key"),
+        (failure(404, "no such model"), "no such model"),
+        (page(), "web page"),
+    ],
+)
+def test_a_dead_route_stops_the_run_and_loses_nothing(
+    server: ScriptedServer, tmp_path: Path, step: Step, words: str
+) -> None:
+    server.script = lambda call: answer() if call.number <= 20 else step
+    with pytest.raises(PotstillError, match=words):
+        collect(recipe(server.base_url, concurrency=4), make_prompts(200), tmp_path)
+    assert len(server.calls) < 40
+    assert rows(tmp_path, "SELECT state, count(*) FROM requests GROUP BY state") == [("done", 20), ("pending", 180)]
+    before = len(server.calls)
+    server.script = lambda call: answer()
+    assert collect(recipe(server.base_url), make_prompts(200), tmp_path).facts["answers"] == 200
+    assert len(server.calls) - before == 180
+
+
+def test_nobody_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PotstillError, match=r"teacher\.endpoint: http://127\.0\.0\.1:9/v1: no route to it"):
+        collect(recipe("http://127.0.0.1:9/v1"), make_prompts(3), tmp_path)
+
+
+@pytest.mark.parametrize("usage", [(10, 10), None])
+def test_a_budget_is_never_passed_and_a_larger_one_goes_on(server: ScriptedServer, tmp_path: Path, usage: Any) -> None:
+    server.script = lambda call: answer(usage=usage, delay_s=0.002)
+    prices = {"input": 100.0, "output": 1000.0}
+    prompts = make_prompts(60)
+    most = most_usd({"messages": [{"role": "user", "content": "question 10"}], "max_tokens": 16}, Prices(**prices))
+    cost = most if usage is None else 10 * 1100 / 1e6
+    budget = 20 * cost + most
+    with pytest.raises(PotstillError, match=r"collect.budget_usd: .* a larger budget goes on from here"):
+        collect(recipe(server.base_url, {"budget_usd": budget}, price_per_million=prices), prompts, tmp_path)
+    assert len(server.calls) * cost <= budget
+    assert len(server.calls) >= 20
+    assert rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'done'") == [(len(server.calls),)]
+    before = len(server.calls)
+    with pytest.raises(PotstillError, match=r"collect\.budget_usd"):
+        collect(recipe(server.base_url, {"budget_usd": budget}, price_per_million=prices), prompts, tmp_path)
+    assert len(server.calls) == before
+    collect(recipe(server.base_url, {"budget_usd": 1000.0}, price_per_million=prices), prompts, tmp_path)
+    assert len(server.calls) == 60
+
+
+def test_a_budget_without_prices_is_a_recipe_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="price_per_million"):
+        collect(recipe(collect={"budget_usd": 1.0}), make_prompts(1), tmp_path)
+
+
+def test_the_key_is_in_no_file(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-very-secret-1234567890"
+    monkeypatch.setenv("BIG_KEY", key)
+    echo = f"you sent {key}"
+    server.script = lambda call: failure(400, echo) if call.number == 1 else answer(echo)
+    reporter = Lines()
+    result = collect(recipe(server.base_url, api_key_env="BIG_KEY"), make_prompts(5), tmp_path, reporter)
+    assert server.calls[0].headers["Authorization"] == f"Bearer {key}"
+    for path in tmp_path.iterdir():
+        assert key.encode() not in path.read_bytes()
+    assert key not in str(result) + str(reporter.said)
+
+
+def test_top_logprobs_reach_the_journal(server: ScriptedServer, tmp_path: Path) -> None:
+    entry = {"token": "A", "logprob": -0.1}
+    server.script = lambda call: answer("A", logprobs={"content": [{**entry, "top_logprobs": [entry]}]})
+    collect(recipe(server.base_url, {"signals": {"kind": "top_k", "k": 3}}), make_prompts(2), tmp_path)
+    assert server.calls[0].body["top_logprobs"] == 3
+    with Journal(tmp_path / "answers.sqlite", read_only=True) as journal:
+        found = [row.reply.top_logprobs for row in journal.answers(with_logprobs=True) if row.reply]
+    assert found == [({"token": "A", "logprob": -0.1, "top": [["A", -0.1]]},)] * 2
+
+
+def test_a_full_disk_ends_it_with_one_line_and_what_was_kept_is_kept(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script = lambda call: answer("long " * 20_000)
+    settle = Journal.settle
+
+    def full(journal: Journal, outcomes: Any) -> None:
+        if journal.counts().done:
+            journal._db.execute(f"PRAGMA max_page_count = {journal._db.execute('PRAGMA page_count').fetchone()[0]}")
+        settle(journal, outcomes)
+
+    monkeypatch.setattr(Journal, "settle", full)
+    with pytest.raises(PotstillError, match="no space left on the disk"):
+        collect(recipe(server.base_url, concurrency=2), make_prompts(100), tmp_path)
+    kept = rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'done'")[0][0]
+    assert 0 < kept < 100
+    monkeypatch.setattr(Journal, "settle", settle)
+    assert collect(recipe(server.base_url), make_prompts(100), tmp_path).facts["answers"] == 100
+
+
+def test_a_scripted_model_runs_without_a_server(tmp_path: Path) -> None:
+    model = ScriptedModel(lambda messages: messages[-1].content.upper())
+    result = collect(recipe(), make_prompts(5), tmp_path, model=model)
+    assert result.facts["answers"] == 5
+    assert [row["answer"] for row in table(tmp_path)] == [f"QUESTION {at}" for at in range(5)]
+
+
+def test_from_python_in_a_thread(server: ScriptedServer, tmp_path: Path) -> None:
+    thread = threading.Thread(target=collect, args=(recipe(server.base_url), make_prompts(5), tmp_path))
+    thread.start()
+    thread.join(20)
+    assert len(table(tmp_path)) == 5
+
+
+def test_usable_takes_other_servers_words() -> None:
+    assert usable(Reply("x", "max_tokens")) == "truncated"
+    assert usable(Reply("x", "SAFETY")) == "filtered"
+    assert usable(Reply("x", "")) == "ok"
+
+
+def test_the_window_grows_fast_then_slowly_and_is_halved_once_a_round() -> None:
+    async def scenario() -> None:
+        route = Route(64, clock, sleep)
+        entered = [await route.enter() for _ in range(route.window)]
+        assert route.window == 16
+        for _ in entered:
+            route.leave()
+            route.succeeded()
+        assert route.window == 32  # doubled in one round trip
+        entered = [await route.enter() for _ in range(32)]
+        for one in entered:
+            route.leave()
+            route.overloaded(one)
+        assert route.window == 16  # halved once, however many complained
+        for _ in range(17):
+            route.succeeded()
+        assert route.window == 17  # one more in one round trip
+        for _ in range(5000):
+            route.succeeded()
+        assert route.window == 64
+        for _ in range(50):
+            route.overloaded(await route.enter())
+            route.leave()
+        assert route.window == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_purse_waits_for_what_is_in_flight_and_then_says_no() -> None:
+    async def scenario() -> None:
+        purse = Purse(1.0, 0.5)
+        assert await purse.reserve(0.4)
+        waiting = asyncio.create_task(purse.reserve(0.4))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        purse.settle(0.4, 0.05)
+        assert await waiting
+        purse.settle(0.4, 0.4)
+        assert not await purse.reserve(0.4)
+
+    asyncio.run(scenario())
+
+
+def test_backoff_and_seeds_stay_in_their_bounds() -> None:
+    assert all(0 <= backoff_s(attempts) <= min(60, 2 ** (attempts - 1)) for attempts in range(1, 50))
+    seeds = {request_seed(0, "hash", sample) for sample in range(100)}
+    assert len(seeds) == 100
+    assert all(0 <= seed < 2**31 for seed in seeds)
