@@ -1,0 +1,61 @@
+"""The usable answers of a run as token sequences: what training learns from and evaluation compares on."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import PotstillError
+from potstill.records import Split, content_hash
+from potstill.rendering import Example, join, render_answer, render_prompt
+from potstill.store.journal import Journal, Row
+from potstill.store.prompts import read_prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of the teacher as the student's tokens."""
+
+    key: str  # of the request
+    prompt_hash: str
+    sample: int
+    prompt_text: str  # the last user turn, for reports
+    text: str
+    example: Example
+
+    @property
+    def tokens_hash(self) -> str:
+        """What the signal store is bound to."""
+        return content_hash(list(self.example.tokens))
+
+
+def load_answers(
+    folder: Path, split: Split, uses: Collection[str], tokenizer: Any, context_tokens: int | None, *, exact_tokens: bool
+) -> list[Answer]:
+    """The answers of one split whose use is among `uses`, in prompt order.
+
+    `exact_tokens`: take the very tokens that a local teacher sampled; otherwise the text, in the student's tokens.
+    Raises PotstillError where no answer is left.
+    """
+    by_prompt: dict[str, list[tuple[Row, list[int] | None]]] = {}
+    with Journal(folder / "answers.sqlite", read_only=True) as journal:
+        for row in journal.answers():
+            raw = journal.raw(row.key) if exact_tokens else None
+            by_prompt.setdefault(row.prompt_hash, []).append((row, json.loads(raw)["tokens"] if raw else None))
+    answers = []
+    for prompt in read_prompts(folder / "prompts.parquet"):
+        if prompt.split != split:
+            continue
+        ids = render_prompt(tokenizer, prompt.messages)
+        for row, sampled in sorted(by_prompt.get(prompt.hash, []), key=lambda one: one[0].sample):
+            if row.use not in uses or row.reply is None:
+                continue
+            tokens = sampled if sampled is not None else render_answer(tokenizer, row.reply.text)
+            example = join(ids, tokens, context_tokens, prompt.source)
+            answers.append(
+                Answer(row.key, prompt.hash, row.sample, prompt.messages[-1].content, row.reply.text, example)
+            )
+    if not answers:
+        raise PotstillError(f"{folder}: no usable answer among the {split} prompts; `potstill status` shows why")
+    return answers
