@@ -1,0 +1,146 @@
+"""The one training loop: token batches, mixed precision, cosine schedule, clipping, checkpoints, exact resume."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from potstill.answers import Answer
+from potstill.config import Train
+from potstill.errors import PotstillError
+from potstill.models.local import LocalModel
+from potstill.models.prefix import right_pad, shared_prefix_length
+from potstill.progress import Reporter
+from potstill.train.checkpoint import load_checkpoint, save_checkpoint
+from potstill.train.data import batches_of_epoch, split_by_tokens
+from potstill.train.module import StateMatching, StudentWithLoss
+from potstill.train.precision import autocast
+from potstill.train.rollouts import Rollouts
+from potstill.train.targets import Batch, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where one training writes."""
+
+    checkpoints: Path
+    metrics: Path
+
+
+def learning_rate(step: int, steps: int, train: Train) -> float:
+    """Linear warm-up, then half a cosine to a tenth of the peak; `step` counts from 0."""
+    warmup = max(1, round(train.warmup_fraction * steps))
+    if step < warmup:
+        return train.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return train.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
+
+
+def run_loop(
+    student: LocalModel, network: Any, answers: Sequence[Answer], targets: Targets, train: Train, paths: Paths,
+    run: str, reporter: Reporter, matching: StateMatching | None = None, rollouts: Rollouts | None = None,
+) -> list[float]:  # fmt: skip
+    """Train `network` (the student's, or its LoRA form) in place and return the loss of every step, in nats a token.
+
+    `run` names what is trained on what; a checkpoint of another run is not continued. Raises PotstillError at a loss
+    that is not a number, with the checkpoint before it kept.
+    """
+    torch.manual_seed(train.seed)
+    # Accelerator keeps one precision a process, whichever came first; two trainings may want two, so autocast is ours.
+    accelerator = Accelerator(mixed_precision="no")
+    module = StudentWithLoss(network, matching).to(accelerator.device)
+    parameters = [one for one in module.parameters() if one.requires_grad]
+    module, optimizer = accelerator.prepare(module, _optimizer(parameters, train))
+    plan = [
+        (epoch, batch)
+        for epoch in range(train.epochs)
+        for batch in batches_of_epoch(answers, train.tokens_per_batch, train.seed, epoch)
+    ]
+    losses, tokens, seconds = load_checkpoint(paths, run, parameters, optimizer)
+    network.train()
+    with reporter.meter("training", len(plan), "steps", len(losses)) as meter:
+        saved = time.monotonic()
+        for step in range(len(losses), len(plan)):
+            started = time.monotonic()
+            epoch, batch = plan[step]
+            rate = learning_rate(step, len(plan), train)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            members, own = [answers[index] for index in batch], 0
+            if rollouts is not None:
+                with autocast(train, accelerator.device):
+                    members, own = rollouts.mix(members, step)
+            pad = student.tokenizer.pad_token_id or 0
+            loss, norm = _step(accelerator, module, optimizer, parameters, members, targets, train, pad)
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                raise PotstillError(
+                    f"training: the loss of step {step + 1} is {loss} and its gradient's norm {norm}; the last "
+                    f"checkpoint is kept; lower train.learning_rate or look at request {members[0].key[:12]}"
+                )
+            losses.append(loss)
+            tokens += sum(len(one.example.tokens) for one in members)
+            seconds += time.monotonic() - started
+            line = {
+                "step": step + 1, "steps": len(plan), "epoch": epoch, "tokens": tokens, "loss": loss,
+                "learning_rate": rate, "grad_norm": norm, "seconds": round(seconds, 3),
+            }  # fmt: skip
+            _log(paths.metrics, line if rollouts is None else {**line, "rollouts": own})
+            meter.advance(1, f"loss {loss:.3f}")
+            if time.monotonic() - saved >= train.checkpoint_every_s and step + 1 < len(plan):
+                save_checkpoint(paths, run, parameters, optimizer, losses, tokens, seconds)
+                saved = time.monotonic()
+    network.eval()
+    return losses
+
+
+def _optimizer(parameters: Sequence[nn.Parameter], train: Train) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [one for one in parameters if one.ndim >= 2], "weight_decay": train.weight_decay},
+        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+    ]
+    filled = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(filled, lr=train.learning_rate, betas=train.betas, fused=True)
+
+
+def _step(
+    accelerator: Accelerator, module: nn.Module, optimizer: Any, parameters: Sequence[nn.Parameter],
+    answers: Sequence[Answer], targets: Targets, train: Train, pad: int,
+) -> tuple[float, float]:  # fmt: skip
+    """One optimizer step: loss in nats a supervised token of the whole step, and the gradient's norm before clipping.
+
+    The denominator is the step's, not the micro-batch's: micro-batches with token losses [1] and [0, 0, 0] give 0.25.
+    """
+    lengths = [len(one.example.tokens) for one in answers]
+    budget = train.tokens_per_micro_batch or train.tokens_per_batch
+    supervised = sum(one.example.answer_length for one in answers)
+    total = 0.0
+    for indices in split_by_tokens(range(len(answers)), lengths, budget):
+        batch = make_batch([answers[index] for index in indices], pad, accelerator.device)
+        with autocast(train, accelerator.device):  # a live teacher computes as the student does
+            loss = module(batch, targets(batch))
+        total += float(loss.detach())
+        accelerator.backward(loss / supervised)
+    norm = float(accelerator.clip_grad_norm_(parameters, train.max_grad_norm))
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return total / supervised, norm
+
+
+def make_batch(answers: Sequence[Answer], pad: int, device: Any) -> Batch:
+    """Answers padded to one rectangle on a device, with their shared beginning found."""
+    sequences = [one.example.tokens for one in answers]
+    prefix = shared_prefix_length(sequences, [one.example.prompt_length - 1 for one in answers])
+    tokens, mask = right_pad(sequences, pad)
+    return Batch(answers, tokens.to(device), mask.to(device), prefix)
+
+
+def _log(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

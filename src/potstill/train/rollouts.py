@@ -1,0 +1,52 @@
+"""On-policy batches: some answers of a step are written by the student itself, just before it is trained on them."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from potstill.answers import Answer
+from potstill.config import OnPolicy
+from potstill.models.local import LocalModel
+from potstill.rendering import Example
+from potstill.store.journal import request_seed
+
+
+class Rollouts:
+    """Replaces a share of each step's stored answers by the student's own to the same prompts.
+
+    Agarwal et al. 2024 (GKD), algorithm 1, with the choice made answer by answer instead of batch by batch. Which
+    answers, and the random numbers that they are sampled with, depend on the step and the answer alone, so that a
+    resumed training sees what an unbroken one does.
+    """
+
+    def __init__(self, section: OnPolicy, student: LocalModel, max_new_tokens: int, seed: int) -> None:
+        """`max_new_tokens` bounds an answer, besides the student's context."""
+        self._section, self._student, self._longest, self._seed = section, student, max_new_tokens, seed
+
+    def mix(self, answers: Sequence[Answer], step: int) -> tuple[list[Answer], int]:
+        """The step's answers in their order, with the student's own in place, and how many of them are its own."""
+        rng = random.Random(f"{self._seed}/{step}/rollouts")
+        chosen = [number for number in range(len(answers)) if rng.random() < self._section.fraction]
+        mixed = list(answers)
+        if chosen:
+            for number, own in zip(chosen, self._written([answers[number] for number in chosen], step), strict=True):
+                mixed[number] = own
+        return mixed, len(chosen)
+
+    def _written(self, answers: Sequence[Answer], step: int) -> list[Answer]:
+        prompts = [one.example.tokens[: one.example.prompt_length] for one in answers]
+        network, limit = self._student.network, self._student.context_tokens
+        room = self._longest if limit is None else min(self._longest, limit - max(len(prompt) for prompt in prompts))
+        training = network.training
+        network.eval()
+        try:
+            found = self._student.generate(
+                prompts, max_new_tokens=max(room, 1), temperature=self._section.temperature,
+                seeds=[request_seed(self._seed, f"{step}/{one.prompt_hash}", one.sample) for one in answers],
+            )  # fmt: skip
+        finally:
+            network.train(training)
+        return [
+            replace(one, example=Example((*prompt, *own.tokens), len(prompt)))
+            for one, prompt, own in zip(answers, prompts, found, strict=True)
+        ]

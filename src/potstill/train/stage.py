@@ -1,0 +1,163 @@
+"""The training stage: builds the untrained student, trains it, and leaves model folders in the run."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from potstill.answers import Answer, load_answers
+from potstill.config import Recipe, Train
+from potstill.errors import RecipeError
+from potstill.models.fetch import fetch, file_sha256
+from potstill.models.local import LocalModel
+from potstill.progress import Reporter
+from potstill.records import StageResult, content_hash
+from potstill.students.build import add_lora, build_student, save_student
+from potstill.train.cross_tokenizer import align_training, cross_tokenizer_targets
+from potstill.train.loop import Paths, run_loop
+from potstill.train.module import StateMatching
+from potstill.train.objective import make_targets, state_matching
+from potstill.train.precision import mixed_precision
+from potstill.train.rollouts import Rollouts
+from potstill.train.targets import Targets, token_targets
+
+
+def train(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
+    """Build and train the student of a run folder whose answers are collected.
+
+    Leaves checkpoints/initial (the untrained student), student/, metrics.jsonl, and baselines/fine_tuning where the
+    recipe asks for that baseline.
+    """
+
+    @cache
+    def teacher() -> LocalModel:
+        if recipe.teacher.model is None:
+            raise RecipeError("student: this kind needs a local teacher; with an endpoint give student.tokenizer")
+        return LocalModel.load(fetch(recipe.teacher.model, recipe.teacher.sha256, reporter), recipe.teacher.model)
+
+    initial, made = _initial_student(recipe, folder, teacher, reporter)
+    same_tokens = recipe.teacher.model is not None and _same_vocabulary(recipe, initial, reporter)
+    answers = load_answers(
+        folder, "train", recipe.collect.uses, initial.tokenizer, initial.context_tokens, exact_tokens=same_tokens
+    )
+    aligned = None
+    if recipe.train.cross_tokenizer and not same_tokens:
+        aligned = align_training(recipe, folder, teacher(), initial, answers, reporter)
+        answers = [one.student for one in aligned.answers]
+    data = content_hash([answer.tokens_hash for answer in answers])
+    targets = (
+        make_targets(recipe, folder, teacher, answers, initial)
+        if aligned is None
+        else cross_tokenizer_targets(teacher(), aligned)
+    )
+    run = content_hash([recipe.train.model_dump(mode="json"), recipe.objective.kind, recipe.signals.kind, made, data])
+    paths = Paths(folder / "checkpoints", folder / "metrics.jsonl")
+    matching = state_matching(recipe, initial, teacher)
+    _train_into(folder / "student", initial, recipe, answers, targets, paths, run, reporter, matching, on_policy=True)
+    outputs = ["checkpoints/initial", "student", "metrics.jsonl"]
+    if "fine_tuning" in recipe.evaluate.baselines:
+        reporter.say("baseline: plain fine-tuning on the same answers")
+        base = LocalModel.load(folder / "checkpoints" / "initial")
+        where = folder / "baselines" / "fine_tuning"
+        paths = Paths(where / "checkpoints", where / "metrics.jsonl")
+        _train_into(where / "student", base, recipe, answers, token_targets, paths, f"ce:{run}", reporter)
+        outputs.append("baselines/fine_tuning")
+    facts = {
+        "student": made, "answers": len(answers), "data_sha256": data, "objective": recipe.objective.model_dump(),
+        "precision": mixed_precision(recipe.train), "torch": torch.__version__, "threads": torch.get_num_threads(),
+        "student_sha256": file_sha256(folder / "student" / "model.safetensors"),
+        "train_tokens": sum(len(one.example.tokens) for one in answers),
+        "supervised_tokens": sum(one.example.answer_length for one in answers),
+    }  # fmt: skip
+    if aligned is not None:
+        facts["cross_tokenizer"] = aligned.facts()
+    return StageResult(tuple(outputs), facts)
+
+
+def _initial_student(
+    recipe: Recipe, folder: Path, teacher: Any, reporter: Reporter
+) -> tuple[LocalModel, dict[str, Any]]:
+    """The untrained student, built once and kept: a resumed run starts from the very same weights."""
+    home = folder / "checkpoints" / "initial"
+
+    def calibration() -> Sequence[Any]:
+        loaded, uses = teacher(), recipe.collect.uses
+        answers = load_answers(folder, "train", uses, loaded.tokenizer, loaded.context_tokens, exact_tokens=True)
+        return [answer.example for answer in answers]
+
+    needs_answers = recipe.student.kind == "pruned"
+    wanted = content_hash(
+        [recipe.student.model_dump(mode="json"), recipe.train.seed, recipe.teacher.model_dump(mode="json"),
+         file_sha256(folder / "answers.parquet") if needs_answers else None]
+    )  # fmt: skip
+    note = home / "made.json"
+    if note.exists():
+        facts = json.loads(note.read_text(encoding="utf-8"))
+        if facts.pop("wanted") == wanted:
+            return LocalModel.load(home), facts
+    built, made = build_student(recipe.student, teacher, calibration, recipe.train.seed, reporter)
+    partial = home.with_name("initial.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save_student(built, partial)
+    facts = {**made, "sha256": file_sha256(partial / "model.safetensors")}
+    (partial / "made.json").write_text(json.dumps({"wanted": wanted, **facts}, indent=1), encoding="utf-8")
+    shutil.rmtree(home, ignore_errors=True)
+    partial.rename(home)
+    return LocalModel.load(home), facts
+
+
+def _same_vocabulary(recipe: Recipe, student: LocalModel, reporter: Reporter) -> bool:
+    """Whether both speak the same tokens; without alignment a KL between different ones is refused with both sizes."""
+    if recipe.student.kind == "pruned":
+        return True
+    from transformers import AutoTokenizer
+
+    other = AutoTokenizer.from_pretrained(fetch(recipe.teacher.model or "", recipe.teacher.sha256, reporter))
+    same = bool(other.get_vocab() == student.tokenizer.get_vocab())
+    compared = recipe.objective.divergences or recipe.train.hidden_states is not None
+    if not same and compared and not recipe.train.cross_tokenizer:
+        raise RecipeError(
+            f"student: its tokenizer has {len(student.tokenizer)} tokens and the teacher's {len(other)}, and they "
+            "differ; set train.cross_tokenizer: true with collect.signals {kind: full}, or train.objective to "
+            "{kind: cross_entropy}, or take a student with the teacher's tokenizer"
+        )
+    if same and recipe.train.cross_tokenizer:
+        reporter.say("train.cross_tokenizer: teacher and student have the same tokens, so there is nothing to align")
+    return same
+
+
+def _train_into(
+    home: Path, student: LocalModel, recipe: Recipe, answers: Sequence[Answer], targets: Targets, paths: Paths,
+    run: str, reporter: Reporter, matching: StateMatching | None = None, *, on_policy: bool = False,
+) -> None:  # fmt: skip
+    """Train and save under `home`; a trained student of the same run that is already there is left alone."""
+    note = home / "trained.json"
+    if note.exists() and json.loads(note.read_text(encoding="utf-8"))["run"] == run:
+        return
+    settings: Train = recipe.train
+    section = settings.on_policy if on_policy else None
+    longest = (section.max_new_tokens if section else None) or recipe.collect.max_new_tokens
+    rollouts = Rollouts(section, student, longest, settings.seed) if section else None
+    if recipe.student.lora is not None:
+        torch.manual_seed(settings.seed)  # peft draws the adapters' first values
+        adapted = add_lora(student.network, recipe.student.lora)
+        losses = run_loop(
+            student, adapted.get_base_model(), answers, targets, settings, paths, run, reporter, matching, rollouts
+        )
+        student.network = adapted.merge_and_unload()
+    else:
+        losses = run_loop(
+            student, student.network, answers, targets, settings, paths, run, reporter, matching, rollouts
+        )
+    partial = home.with_name(home.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save_student(student, partial)
+    (partial / "trained.json").write_text(json.dumps({"run": run, "steps": len(losses)}), encoding="utf-8")
+    shutil.rmtree(home, ignore_errors=True)
+    partial.rename(home)
+    for leftover in (paths.checkpoints / "latest.pt", paths.checkpoints / "latest.partial"):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+"""What a batch is trained towards: stored samples or lists, a live teacher's distributions, or the answers' tokens."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from potstill.answers import Answer
+from potstill.models.local import LocalModel
+from potstill.models.prefix import hidden_states
+from potstill.objectives import packed
+from potstill.objectives.gradients import Part
+from potstill.objectives.head import ChunkLoss
+from potstill.objectives.transform import logit_transform
+from potstill.store.signals import SignalStore
+
+
+class Batch:
+    """A micro-batch of answers as tensors, and where in it the supervised positions are."""
+
+    def __init__(self, answers: Sequence[Answer], tokens: Tensor, mask: Tensor, prefix: int) -> None:
+        """`tokens` and `mask` (B, T); the first `prefix` columns are one and the same in every row."""
+        self.answers, self.tokens, self.mask, self.prefix = answers, tokens, mask, prefix
+        rows: list[int] = []
+        columns: list[int] = []
+        for row, answer in enumerate(answers):
+            example = answer.example
+            # The logits at a position predict the token after it.
+            columns.extend(range(example.prompt_length - 1 - prefix, len(example.tokens) - 1 - prefix))
+            rows.extend([row] * example.answer_length)
+        self.rows = torch.tensor(rows, device=tokens.device)
+        self.columns = torch.tensor(columns, device=tokens.device)
+
+    @property
+    def supervised(self) -> int:
+        """N, the number of supervised positions."""
+        return len(self.rows)
+
+
+class Target(NamedTuple):
+    """The loss of one batch at the head, and the teacher's hidden states (N, D) of each matched layer."""
+
+    loss: ChunkLoss
+    states: tuple[Tensor, ...] = ()
+
+
+Targets = Callable[[Batch], Target]
+
+
+def token_targets(batch: Batch) -> Target:
+    """Cross-entropy on the answers' own tokens."""
+    ids = [token for one in batch.answers for token in one.example.tokens[one.example.prompt_length :]]
+    return Target(packed.token_loss(torch.tensor(ids, device=batch.tokens.device)))
+
+
+def sampled_targets(store: SignalStore, draws: int) -> Targets:
+    """Forward KL from stored samples."""
+
+    def bind(batch: Batch) -> Target:
+        samples = store.samples_of([one.key for one in batch.answers])
+        device = batch.tokens.device
+        starts = torch.cat([torch.zeros(1, dtype=torch.long), samples.lengths.cumsum(0)])
+        return Target(
+            packed.sampled_loss(
+                packed.Samples(
+                    samples.ids.to(device), samples.counts.to(device, torch.float32) / draws, starts,
+                    samples.entropy.to(device),
+                )
+            )
+        )  # fmt: skip
+
+    return bind
+
+
+def top_k_targets(store: SignalStore, parts: Sequence[Part]) -> Targets:
+    """Any objectives over stored lists and a bucket for all other tokens: a lower bound of the values over all."""
+
+    def bind(batch: Batch) -> Target:
+        found, device = store.top_k_of([one.key for one in batch.answers]), batch.tokens.device
+        lists = packed.TopK(found.ids.to(device), found.log_probabilities.to(device), found.tail.to(device))
+        return Target(packed.top_k_loss(parts, lists))
+
+    return bind
+
+
+def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float, layers: Sequence[int] = ()) -> Targets:
+    """Any objectives against a teacher that runs beside the student; its head too works a chunk at a time.
+
+    `layers` are the teacher's layers whose states are wanted beside it, counted from 0 (the embedding's output).
+    """
+    head = _FrozenHead(teacher.network.get_output_embeddings())
+    transform = logit_transform(teacher.network.config)
+
+    def bind(batch: Batch) -> Target:
+        with torch.no_grad():
+            found = hidden_states(teacher.network, batch.tokens, batch.mask, batch.prefix, layers)
+            states, *others = (one[batch.rows, batch.columns] for one in found)
+
+        def outputs(start: int, stop: int) -> Tensor:
+            with torch.no_grad():
+                return head(states[start:stop])
+
+        return Target(packed.dense_loss(parts, outputs, temperature, transform), tuple(others))
+
+    return bind
+
+
+class _FrozenHead:
+    """The teacher's head, its weight kept in the dtype that products are taken in instead of cast for every chunk."""
+
+    def __init__(self, head: Any) -> None:
+        self._weight: Tensor = head.weight.detach()
+        self._bias: Tensor | None = getattr(head, "bias", None)
+        self._narrow: Tensor | None = None
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Head outputs n×V of final hidden states n×D."""
+        device = states.device.type
+        if not torch.is_autocast_enabled(device):
+            return nn.functional.linear(states, self._weight, self._bias)
+        dtype = torch.get_autocast_dtype(device)
+        if self._narrow is None or self._narrow.dtype != dtype:
+            self._narrow = self._weight.to(dtype)
+        return nn.functional.linear(states.to(dtype), self._narrow, self._bias)
+
+
+def narrow_linears(network: Any, dtype: torch.dtype) -> None:
+    """Keep the weights of a frozen model's linear layers, the head apart, in `dtype`, in place.
+
+    Under autocast they would be cast to it for every batch; embeddings, norms and the residual stream stay as they are.
+    """
+    head = network.get_output_embeddings()
+    for module in network.modules():
+        if isinstance(module, nn.Linear) and module is not head:
+            module.to(dtype)
+
+
+def summed_targets(weighted: Sequence[tuple[float, Targets]]) -> Targets:
+    """Several kinds of targets for the same positions, their losses added with weights."""
+
+    def bind(batch: Batch) -> Target:
+        bound = [(weight, targets(batch)) for weight, targets in weighted]
+        states = next((one.states for _, one in bound if one.states), ())
+        return Target(packed.weighted_sum([(weight, one.loss) for weight, one in bound]), states)
+
+    return bind
