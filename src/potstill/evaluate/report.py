@@ -1,0 +1,109 @@
+"""The report of a run: one HTML file that a manager reads from the top and that asks nothing of the network."""
+
+import os
+import shlex
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from potstill.errors import PotstillError
+from potstill.evaluate.decision import MIN_PROMPTS
+from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
+from potstill.evaluate.reporting.sections import (
+    comparison_note,
+    decision_section,
+    example_row,
+    headlines,
+    plot_section,
+    spread_examples,
+    thin_evidence,
+)
+from potstill.evaluate.reporting.tables import (
+    data_table,
+    figure_row,
+    models_table,
+    ordered_models,
+    position_row,
+    seconds_table,
+    slice_row,
+    terms_table,
+)
+from potstill.evaluate.reporting.wording import capital, printed, role_title, time_of_day, value_of
+from potstill.evaluate.summary import (
+    BASELINES,
+    WORDING,
+    across_tokenizers,
+    figures_shown,
+    mapping,
+    mappings,
+    plural,
+)
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into a run folder from what the run left there, all at once or not at all.
+
+    Reads evaluation.json (must be there), metrics.jsonl, recipe.yaml and ledger.jsonl; whatever is missing or null
+    in them reads "not measured" or "not recorded". The same files give the same bytes.
+    Raises PotstillError where evaluation.json is missing or not a JSON object, or the report can't be written.
+    """
+    page = _template().render(view_of(folder))
+    path, part = folder / "report.html", folder / "report.html.part"
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise PotstillError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return path
+
+
+def view_of(folder: Path) -> dict[str, Any]:
+    """Everything that the template shows, in the order of the page; texts are ready to print, none is HTML."""
+    evaluation = read_evaluation(folder / "evaluation.json")
+    metrics, unreadable = read_metrics(folder / "metrics.jsonl")
+    figures, models = mapping(evaluation.get("figures")), ordered_models(mapping(evaluation.get("models")))
+    shown, folded = spread_examples(mappings(evaluation.get("examples")))
+    baselines = [name for name in BASELINES if any(key.startswith(f"{name}.") for key in figures)]
+    return {
+        "name": evaluation.get("name") or folder.resolve().name,
+        "created": time_of_day(evaluation.get("created")),
+        "references": [(role_title(role), mapping(model).get("reference")) for role, model in models.items()],
+        "decision": decision_section(mapping(evaluation.get("decision"))),
+        "thin": thin_evidence(figures),
+        "min_prompts": MIN_PROMPTS,
+        "comparison": comparison_note(mapping(evaluation.get("comparison"))),
+        "tiles": headlines(evaluation, models),
+        "plots": plot_section(evaluation, metrics),
+        "positions": [position_row(row) for row in mappings(evaluation.get("by_position"))],
+        "unreadable_metrics": plural(unreadable, "line") if unreadable else "",
+        "examples": [example_row(example) for example in shown],
+        "examples_folded": [example_row(example) for example in folded],
+        "baselines": [BASELINES[name] for name in baselines],
+        "figures": [figure_row(name, evaluation, baselines) for name in figures_shown(evaluation)],
+        "slices": [slice_row(entry) for entry in mappings(evaluation.get("slices"))],
+        "models": models_table(models, across_tokenizers(evaluation)),
+        "data": data_table(mapping(evaluation.get("data"))),
+        "terms": terms_table(mapping(evaluation.get("terms"))),
+        "machine": [
+            (capital(key.replace("_", " ")), printed(value))
+            for key, value in mapping(evaluation.get("machine")).items()
+        ],
+        "seconds": seconds_table(mapping(evaluation.get("seconds"))),
+        "recipe": read_text(folder / "recipe.yaml"),
+        "ledger": read_ledger(folder / "ledger.jsonl"),
+        "folder": shlex.quote(folder.resolve().name),
+        "missing": [WORDING[name].title for name in figures_shown(evaluation) if value_of(figures, name) is None],
+    }
+
+
+def _template() -> jinja2.Template:
+    source = files("potstill.evaluate").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(source)

@@ -1,0 +1,1 @@
+"""What the report shows, made ready to print; `potstill.evaluate.report` puts it into the page."""

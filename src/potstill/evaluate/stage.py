@@ -1,0 +1,266 @@
+"""The evaluation stage: figures, decision and report of a run folder with a trained student."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from potstill.answers import Answer
+from potstill.config import Recipe
+from potstill.evaluate.decision import decide
+from potstill.evaluate.fidelity import (
+    Positions,
+    agreement_by_position,
+    as_figure,
+    chrf_scores,
+    fidelity_figures,
+    with_prefix,
+)
+from potstill.evaluate.held_out import HeldOut, held_out
+from potstill.evaluate.report import write_report
+from potstill.evaluate.speed import in_texts, peak_memory_bytes, time_models
+from potstill.models.fetch import fetch
+from potstill.models.local import LocalModel
+from potstill.progress import Reporter
+from potstill.records import Figure, StageResult
+from potstill.stats import cluster_mean, median_ratio
+from potstill.store.journal import request_seed
+from potstill.students.layers import decoder_layers
+
+_EXAMPLES_SHOWN = 8
+_ANSWERS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A model that is measured against the teacher, and what came out."""
+
+    model: LocalModel
+    folder: Path
+    positions: Positions
+    answers: list[str]
+    chrf: list[float]
+    figures: dict[str, Figure]
+
+
+def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
+    """Measure, decide, and write evaluation.json and report.html."""
+    teacher, teacher_folder = _teacher(recipe, reporter)
+    homes = _homes(recipe, folder)
+    student = LocalModel.load(homes["student"])
+    held = held_out(recipe, folder, teacher, student, reporter)
+    subjects: dict[str, _Subject] = {}
+    with reporter.meter("evaluating", len(homes), "models") as meter:
+        for name, home in homes.items():
+            model = student if name == "student" else LocalModel.load(home)
+            subjects[name] = _examine(model, home, held, recipe)
+            meter.advance(1, name)
+    figures = dict(subjects["student"].figures)
+    models = {name: _facts(one.model, one.folder, one.positions) for name, one in subjects.items()}
+    for name, one in subjects.items():
+        if name != "student":
+            figures |= with_prefix(one.figures, name)
+    if teacher is not None and teacher_folder is not None:
+        models["teacher"] = _facts(teacher, teacher_folder, subjects["student"].positions, of_teacher=True)
+        figures |= _sizes(models)
+    reporter.say("timing teacher and student in turn")
+    figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
+    untrained = subjects.get("initial_student")
+    decision = decide(figures, recipe.accept)
+    evaluation = {
+        "name": recipe.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "figures": {name: asdict(figure) for name, figure in figures.items()},
+        "comparison": held.comparison,
+        "decision": decision,
+        "slices": [],
+        "by_position": agreement_by_position(
+            subjects["student"].positions,
+            untrained.positions if untrained else None,
+        ),
+        "examples": _examples(held.answers, subjects),
+        "models": models,
+        "data": _data(folder),
+        "terms": _marker(folder, "terms"),
+        "machine": _machine(folder),
+        "seconds": {name: _seconds(folder, name) for name in ("prompts", "collect", "train")},
+    }
+    _write(folder / "evaluation.json", evaluation)
+    write_report(folder)
+    return StageResult(
+        ("evaluation.json", "report.html"),
+        {"decision": decision["word"], "figures": {name: figure.value for name, figure in figures.items()}},
+    )
+
+
+def _teacher(recipe: Recipe, reporter: Reporter) -> tuple[LocalModel | None, Path | None]:
+    if recipe.teacher.model is None:
+        return None, None
+    home = fetch(recipe.teacher.model, recipe.teacher.sha256, reporter)
+    return LocalModel.load(home, recipe.teacher.model), home
+
+
+def _homes(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    places = {
+        "initial_student": folder / "checkpoints" / "initial",
+        "fine_tuning": folder / "baselines" / "fine_tuning" / "student",
+    }
+    return {"student": folder / "student"} | {name: places[name] for name in recipe.evaluate.baselines}
+
+
+def _examine(model: LocalModel, home: Path, held: HeldOut, recipe: Recipe) -> _Subject:
+    """Fidelity by teacher forcing, and answers of the model's own to the same prompts."""
+    positions = held.measure(model)
+    clusters = [one.prompt_hash for one in held.answers]
+    answers = _answer(model, held.answers, recipe)
+    chrf = chrf_scores(answers, [one.text for one in held.answers])
+    figures = fidelity_figures(positions, clusters, recipe.evaluate.resamples, recipe.evaluate.seed)
+    totals: dict[str, list[float]] = {}
+    for cluster, score in zip(clusters, chrf, strict=True):
+        totals.setdefault(cluster, []).append(score)
+    interval = cluster_mean(
+        [sum(one) for one in totals.values()], [len(one) for one in totals.values()],
+        resamples=recipe.evaluate.resamples, seed=recipe.evaluate.seed,
+    )  # fmt: skip
+    figures["chrf"] = as_figure(interval, "0 to 100")
+    return _Subject(model, home, positions, answers, chrf, figures)
+
+
+def _answer(model: LocalModel, held: Sequence[Answer], recipe: Recipe) -> list[str]:
+    """The model's own answers, sampled as the teacher's were and with the same random numbers."""
+    collect = recipe.collect
+    answers: list[str] = []
+    for start in range(0, len(held), _ANSWERS_AT_ONCE):
+        few = held[start : start + _ANSWERS_AT_ONCE]
+        generations = model.generate(
+            [one.example.tokens[: one.example.prompt_length] for one in few],
+            max_new_tokens=collect.max_new_tokens,
+            temperature=collect.temperature,
+            top_p=collect.top_p,
+            seeds=[request_seed(collect.seed, one.prompt_hash, one.sample) for one in few],
+        )
+        answers.extend(model.tokenizer.decode(one.tokens, skip_special_tokens=True) for one in generations)
+    return answers
+
+
+def _facts(model: LocalModel, home: Path, positions: Positions, of_teacher: bool = False) -> dict[str, Any]:
+    log_probabilities = positions.log_p if of_teacher else positions.log_q
+    return {
+        "reference": model.identity.reference,
+        "parameters": model.parameters,
+        "layers": len(decoder_layers(model.network)),
+        "size_bytes": sum(path.stat().st_size for path in home.glob("*.safetensors")),
+        "perplexity": positions.perplexity(log_probabilities) if log_probabilities is not None else None,
+        "prefill_tokens_per_s": None,
+        "decode_tokens_per_s": None,
+        "peak_memory_bytes": None,
+    }
+
+
+def _sizes(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+    student, teacher = models["student"], models["teacher"]
+    return {
+        "parameter_ratio": _exact(student["parameters"] / teacher["parameters"], "student / teacher"),
+        "size_ratio": _exact(student["size_bytes"] / teacher["size_bytes"], "student / teacher"),
+    }
+
+
+def _exact(value: float, unit: str) -> Figure:
+    return Figure(value, None, None, 1, unit)
+
+
+def _speeds(
+    recipe: Recipe, teacher: LocalModel | None, teacher_folder: Path | None, student: _Subject,
+    held: HeldOut, models: dict[str, dict[str, Any]],
+) -> dict[str, Figure]:  # fmt: skip
+    prompts = held.prompts(recipe.evaluate.speed_prompts)
+    running = {"student": student.model} | ({"teacher": teacher} if teacher is not None else {})
+    folders = {"student": student.folder} | ({"teacher": teacher_folder} if teacher_folder is not None else {})
+    timings = time_models(running, prompts, recipe.evaluate.speed_new_tokens)
+    peaks = peak_memory_bytes(folders, prompts, 4)
+    for name in running:
+        models[name]["prefill_tokens_per_s"] = float(np.median(timings.prefill[name]))
+        models[name]["decode_tokens_per_s"] = float(np.median(timings.decode[name]))
+        models[name]["peak_memory_bytes"] = peaks[name]
+    if teacher is None:
+        return {}
+    units = ("times", "times")
+    if held.comparison["tokenizers"] == "different":  # a token of one is no token of the other
+        timings = in_texts(timings, prompts, held.bytes_per_token())
+        units = ("times, bytes a second", "times, the same prompts")
+    return {
+        "decode_speedup": as_figure(median_ratio(timings.decode["student"], timings.decode["teacher"]), units[0]),
+        "prefill_speedup": as_figure(median_ratio(timings.prefill["student"], timings.prefill["teacher"]), units[1]),
+        "peak_memory_ratio": _exact(peaks["student"] / peaks["teacher"], "student / teacher"),
+    }
+
+
+def _examples(held: Sequence[Answer], subjects: Mapping[str, _Subject]) -> list[dict[str, Any]]:
+    """Answers side by side, from the best followed to the worst, evenly spaced: no picking of good ones."""
+    student = subjects["student"]
+    found, lengths = student.positions, student.positions.lengths
+    kl = found.sums(found.kl) / lengths if found.kl is not None else -found.sums(found.log_q) / lengths
+    agree = found.sums(found.agree) / lengths if found.agree is not None else None
+    order = np.argsort(kl, kind="stable")
+    shown = order[np.unique(np.linspace(0, len(order) - 1, min(_EXAMPLES_SHOWN, len(order))).round().astype(int))]
+    initial = subjects.get("initial_student")
+    return [
+        {
+            "prompt": held[index].prompt_text, "teacher": held[index].text, "student": student.answers[index],
+            "initial_student": initial.answers[index] if initial else None,
+            "top1_agreement": float(agree[index]) if agree is not None else None,
+            "kl_nats": float(kl[index]) if found.kl is not None else None, "chrf": student.chrf[index],
+        }
+        for index in shown.tolist()
+    ]  # fmt: skip
+
+
+def _marker(folder: Path, stage: str) -> dict[str, Any]:
+    path = folder / "stages" / f"{stage}.json"
+    if not path.exists():
+        return {}
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["facts"]
+    return facts
+
+
+def _seconds(folder: Path, stage: str) -> float | None:
+    path = folder / "stages" / f"{stage}.json"
+    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.exists() else None
+
+
+def _data(folder: Path) -> dict[str, Any]:
+    prompts, collected, trained = (_marker(folder, name) for name in ("prompts", "collect", "train"))
+    rejected = {reason: count for reason, count in collected.get("use", {}).items() if reason != "ok"}
+    if collected.get("errors"):
+        rejected["error"] = collected["errors"]
+    return {
+        "prompts_train": prompts.get("train"), "prompts_holdout": prompts.get("holdout"),
+        "answers": collected.get("answers"), "answers_trained_on": trained.get("answers"), "rejected": rejected,
+        "train_tokens": trained.get("train_tokens"), "supervised_tokens": trained.get("supervised_tokens"),
+        "cost_usd": collected.get("cost_usd"),
+    }  # fmt: skip
+
+
+def _machine(folder: Path) -> dict[str, Any]:
+    return {
+        "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
+        "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
+        "transformers": transformers.__version__, "precision": _marker(folder, "train").get("precision"),
+    }  # fmt: skip
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
