@@ -1,0 +1,13 @@
+"""One recipe in one folder: plan it, run it, see where it stands, compare the models, verify that nothing changed."""
+
+from potstill.run.compare import Comparison, Side, compare
+from potstill.run.folder import default_folder, find_recipe
+from potstill.run.pipeline import run, run_recipe
+from potstill.run.plan import Plan, plan
+from potstill.run.status import status
+from potstill.run.verify import verify
+
+__all__ = [
+    "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",
+    "verify",
+]  # fmt: skip

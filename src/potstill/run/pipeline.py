@@ -1,0 +1,158 @@
+"""Runs the stages of one recipe in one folder: skips what still holds, does the rest, and writes the ledger."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from potstill import ledger
+from potstill.config import Recipe, load_recipe
+from potstill.errors import Inconclusive, NotAccepted
+from potstill.progress import Reporter, Silent
+from potstill.records import content_hash
+from potstill.run.folder import create_folder, default_folder, find_recipe, locked, write_recipe
+from potstill.run.markers import (
+    Marker,
+    changed_outputs,
+    hash_outputs,
+    input_hash,
+    marker_path,
+    marker_text,
+    read_marker,
+    write_durably,
+)
+from potstill.run.stages import Stage, perform, plain, resolved, result_hash, stage_inputs, stages_until
+from potstill.run.summary import read_decision, summary_lines
+from potstill.run.versions import versions
+
+
+def run(
+    recipe_path: Path | str,
+    out: Path | None = None,
+    until: str | None = None,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> Path:
+    """Load a recipe and run it in `out`, by default runs/NAME; gives the run folder.
+
+    Raises RecipeError (exit code 2), NotAccepted (3), TermsStopped (4), Inconclusive (5) or PotstillError (1). What was
+    done before stays, and the next call goes on from there.
+    """
+    recipe = load_recipe(find_recipe(str(recipe_path)), overrides)
+    return run_recipe(recipe, out or default_folder(recipe), until, reporter)
+
+
+def run_recipe(recipe: Recipe, folder: Path, until: str | None = None, reporter: Reporter | None = None) -> Path:
+    """Run a loaded recipe in a folder; see `run`."""
+    reporter = reporter or Silent()
+    wanted = stages_until(until)
+    create_folder(folder, recipe)
+    with locked(folder):
+        if write_recipe(folder, recipe):
+            reporter.say("the recipe has changed since this folder was last run; only what reads the changes is redone")
+        facts = {"recipe_sha256": content_hash(dict(resolved(recipe))), "until": until, "versions": versions()}
+        _note(folder, "run", facts)
+        _decide(recipe, folder, reporter)
+        for stage in wanted:
+            if stage.name == "export" and read_decision(folder)["word"] == "no ship":
+                _withdraw(stage, folder, reporter)
+                continue
+            run_stage(stage, recipe, folder, reporter)
+            if stage.name == "evaluate":
+                for line in summary_lines(folder):
+                    reporter.say(line)
+        # A recipe that asks nothing of its student has nothing to miss.
+        if recipe.accept and any(stage.name == "evaluate" for stage in wanted):
+            _conclude(folder)
+    return folder
+
+
+def run_stage(stage: Stage, recipe: Recipe, folder: Path, reporter: Reporter) -> bool:
+    """Do one stage unless its marker still holds; True where it was done. The files come first, the marker last."""
+    inputs = stage_inputs(stage, recipe, folder)
+    wanted = input_hash(stage.name, stage.code_version, inputs)
+    if _holds(stage, wanted, folder, reporter):
+        return False
+    reporter.say(f"{stage.name}: started")
+    started = time.monotonic()
+    _note(folder, "stage_started", {"stage": stage.name, "input_hash": wanted, "inputs": inputs})
+    marker_path(folder, stage.name).unlink(missing_ok=True)
+    _discard(stage, folder)
+    result = perform(stage.name, recipe, folder, reporter)
+    outputs, facts = hash_outputs(folder, result.outputs), plain(result.facts)
+    seconds = round(time.monotonic() - started, 3)
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    found = result_hash(stage.name, outputs, facts)
+    _finish(folder, Marker(stage.name, wanted, inputs, outputs, found, seconds, finished, versions(), facts))
+    reporter.say(f"{stage.name}: finished in {seconds:,.1f} s")
+    return True
+
+
+def _holds(stage: Stage, wanted: str, folder: Path, reporter: Reporter) -> bool:
+    marker = read_marker(folder, stage.name)
+    if marker is None or marker.input_hash != wanted:
+        return False
+    if changed := changed_outputs(folder, marker):
+        reporter.say(f"{stage.name}: {changed[0]} is missing or was changed, so the stage is done again")
+        return False
+    reporter.say(f"{stage.name}: done before, and nothing that it reads has changed")
+    return True
+
+
+def _finish(folder: Path, marker: Marker) -> None:
+    """Ledger first, marker last: a crash in between leaves a stage to be done again, never one that nobody recorded."""
+    text = marker_text(marker)
+    facts = {name: value for name, value in asdict(marker).items() if name != "versions"}
+    _note(folder, "stage_finished", {**facts, "marker_sha256": hashlib.sha256(text.encode()).hexdigest()})
+    write_durably(marker_path(folder, marker.stage), text)
+
+
+def _decide(recipe: Recipe, folder: Path, reporter: Reporter) -> None:
+    """Tell and record what the terms say, before the gate stops the run where they do not clear it."""
+    from potstill.terms import decide
+
+    decision = decide(recipe)
+    if decision.cleared:  # else the gate's own error says it
+        reporter.say(f"terms: {decision.message}")
+    for warning in decision.warnings:
+        reporter.say(f"terms: warning: {warning}")
+    facts = plain(asdict(decision))
+    entries = [one for one in ledger.read(folder / "ledger.jsonl") if one.kind == "terms"]
+    if not entries or content_hash(dict(entries[-1].facts)) != content_hash(facts):
+        _note(folder, "terms", facts)
+
+
+def _withdraw(stage: Stage, folder: Path, reporter: Reporter) -> None:
+    """A student that was not accepted leaves no export behind, not even that of an earlier recipe."""
+    if read_marker(folder, stage.name) or (folder / "export").exists():
+        _note(folder, "stage_withdrawn", {"stage": stage.name, "reason": "the student is not accepted"})
+        marker_path(folder, stage.name).unlink(missing_ok=True)
+        _discard(stage, folder)
+    reporter.say(f"{stage.name}: not done, because the student is not accepted")
+
+
+def _conclude(folder: Path) -> None:
+    decision = read_decision(folder)
+    report = folder / "report.html"
+    match decision["word"]:
+        case "no ship":
+            raise NotAccepted(f"not accepted: {decision['reason']}; see {report}")
+        case "inconclusive":
+            raise Inconclusive(f"inconclusive: {decision['reason']}; see {report}")
+
+
+def _discard(stage: Stage, folder: Path) -> None:
+    for name in stage.discards:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _note(folder: Path, kind: str, facts: dict[str, Any]) -> None:
+    ledger.append(folder / "ledger.jsonl", kind, plain(facts))

@@ -1,0 +1,220 @@
+"""What a run would do and take, said before anything is spent: no request is sent and nothing is fetched."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.config import ModelStudent, PrunedStudent, Recipe, ScratchStudent
+from potstill.models.fetch import cached
+from potstill.progress import Reporter, Silent
+from potstill.records import Prompt
+from potstill.run.folder import default_folder, read_recipe
+from potstill.run.needs import Needs, Tokens, estimate_needs
+from potstill.run.sizes import context_tokens
+from potstill.run.stages import questions
+
+if TYPE_CHECKING:
+    from potstill.terms import Decision
+
+_CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English, used only where no tokenizer is at hand; the plan says so
+_TOO_LONG_NAMED = 3  # so many prompts that are too long are named
+_SLOWER = 3  # the quickstart took twice its arithmetic, on two cores with bf16
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that `potstill plan` says. Counts of answer tokens and cost are upper bounds."""
+
+    recipe: Recipe
+    terms: "Decision"
+    rows: int
+    removed: int  # duplicates, exact and near, within and across the splits
+    train_prompts: int
+    holdout_prompts: int
+    requests: int
+    answered: int
+    tokens: Tokens
+    answer_tokens_at_most: int
+    cost_usd_at_most: float | None  # of the requests still to be sent; None for a local teacher and for unknown prices
+    needs: Needs
+    tokenizers: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        tokens, asked = self.tokens, self.tokens.prompt * self.recipe.collect.answers_per_prompt
+        counted = "exact" if tokens.exact else f"estimated at {_CHARACTERS_PER_TOKEN} characters a token"
+        split = f"{self.train_prompts:,} to train on, {self.holdout_prompts:,} held out"
+        lines = [
+            f"terms: {self.terms.message}",
+            *(f"terms: warning: {warning}" for warning in self.terms.warnings),
+            f"prompts: {self.rows:,} rows, {self.removed:,} duplicates removed; {split}",
+            f"requests: {self.requests:,}, of which {self.answered:,} are answered already",
+            f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
+            f"cost: {self._cost()}",
+            *self._needs(),
+            *self.tokenizers,
+        ]
+        if tokens.too_long:
+            some = ", ".join(tokens.too_long[:_TOO_LONG_NAMED])
+            lines.append(
+                f"too long: {len(tokens.too_long):,} prompts leave no room for an answer in the context: {some}"
+            )
+        return lines
+
+    def _cost(self) -> str:
+        endpoint = self.recipe.teacher.endpoint
+        if endpoint is None:
+            return "none (local teacher)"
+        if self.cost_usd_at_most is None:
+            return "unknown (teacher.endpoint.price_per_million is not in the recipe)"
+        budget = self.recipe.collect.budget_usd
+        stop = f"; the budget stops new requests before ${budget:,.2f}" if budget is not None else ""
+        return f"at most ${self.cost_usd_at_most:,.2f}{stop}"
+
+    def _needs(self) -> list[str]:
+        needs = self.needs
+        later = "unknown until the models are fetched, which the first run does"
+        ratio = ""
+        if needs.teacher_parameters and needs.student_parameters:
+            ratio = f", {needs.student_parameters / needs.teacher_parameters:.2f} of the teacher's"
+        student = f"{needs.student_parameters:,} parameters{ratio}" if needs.student_parameters else later
+        disk = f"about {_size(needs.disk_bytes)} at most" if needs.disk_bytes else later
+        warning = "; NOT ENOUGH" if needs.disk_bytes and needs.disk_bytes > needs.disk_free_bytes else ""
+        memory = f"about {_size(needs.memory_bytes)}, without activations" if needs.memory_bytes else later
+        time = (
+            f"about {_duration(needs.time_s)} to {_duration(_SLOWER * needs.time_s)} on this machine's CPU, an "
+            "estimate: the arithmetic of answering, training and evaluating, were every answer as long as may be, at "
+            f"the speed of a matrix product measured just now, and {_SLOWER} times that, because answering token by "
+            "token, loading and timing run below that speed"
+            if needs.time_s
+            else later
+        )
+        if needs.time_s and self.recipe.teacher.endpoint:
+            time += "; waiting for the endpoint comes on top"
+        return [
+            f"student: {self.recipe.student.kind}, {student}",
+            f"disk: {disk}; {_size(needs.disk_free_bytes)} free{warning}",
+            f"memory: {memory}",
+            f"time: {time}",
+        ]
+
+
+def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None = None) -> Plan:
+    """Plan a recipe; `folder` is the run folder whose answers already count, by default runs/NAME.
+
+    Raises RecipeError for prompts that cannot be read. Terms that stop the run are in the plan, not raised.
+    """
+    from potstill.prompts import load_prompts
+    from potstill.terms import decide
+
+    reporter = reporter or Silent()
+    folder = folder or default_folder(recipe)
+    decision = decide(recipe)
+    found = load_prompts(recipe.prompts)
+    teacher = cached(recipe.teacher.model) if recipe.teacher.model else None
+    tokens = _count_tokens(recipe, found.prompts, teacher, reporter)
+    requests = len(found.prompts) * recipe.collect.answers_per_prompt
+    answered = min(_answered(recipe, found.prompts, folder), requests)
+    holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
+    return Plan(
+        recipe=recipe,
+        terms=decision,
+        rows=found.rows,
+        removed=found.rows - len(found.prompts),
+        train_prompts=len(found.prompts) - holdout,
+        holdout_prompts=holdout,
+        requests=requests,
+        answered=answered,
+        tokens=tokens,
+        answer_tokens_at_most=requests * recipe.collect.max_new_tokens,
+        cost_usd_at_most=_cost(recipe, tokens.prompt, requests, answered),
+        needs=estimate_needs(recipe, found.prompts, tokens, teacher, folder),
+        tokenizers=_tokenizers(recipe, teacher),
+    )
+
+
+def _count_tokens(recipe: Recipe, prompts: tuple[Prompt, ...], teacher: Path | None, reporter: Reporter) -> Tokens:
+    if teacher is None:
+        lengths = [
+            sum(len(message.content) for message in prompt.messages) // _CHARACTERS_PER_TOKEN for prompt in prompts
+        ]
+        limit = None
+    else:
+        from potstill.students.compatibility import prompt_lengths
+
+        reporter.say("counting tokens")
+        lengths = prompt_lengths(teacher, [prompt.messages for prompt in prompts])
+        limit = context_tokens(teacher)
+    train = sum(length for prompt, length in zip(prompts, lengths, strict=True) if prompt.split == "train")
+    too_long = [
+        prompt.source
+        for prompt, length in zip(prompts, lengths, strict=True)
+        if limit is not None and length + recipe.collect.max_new_tokens > limit
+    ]
+    return Tokens(sum(lengths), train, teacher is not None, _own_share(prompts), tuple(too_long))
+
+
+def _own_share(prompts: tuple[Prompt, ...]) -> float:
+    """The share of the prompts' characters in messages that not all of them begin with."""
+    first = prompts[0].messages
+    common = 0
+    while common < len(first) and all(prompt.messages[: common + 1] == first[: common + 1] for prompt in prompts):
+        common += 1
+    shared = sum(len(message.content) for message in first[:common]) * len(prompts)
+    total = sum(len(message.content) for prompt in prompts for message in prompt.messages)
+    return 1 - shared / total if total else 1.0
+
+
+def _answered(recipe: Recipe, prompts: tuple[Prompt, ...], folder: Path) -> int:
+    """Answers of an earlier start that this recipe will not ask for again."""
+    if not (folder / "answers.sqlite").is_file() or not (folder / "recipe.yaml").is_file():
+        return 0
+    if questions(read_recipe(folder)) != questions(recipe):
+        return 0
+    from potstill.store.journal import Journal
+
+    wanted = {prompt.hash for prompt in prompts}
+    with Journal(folder / "answers.sqlite", read_only=True) as journal:
+        return sum(row.prompt_hash in wanted for row in journal.answers())
+
+
+def _cost(recipe: Recipe, prompt_tokens: int, requests: int, answered: int) -> float | None:
+    endpoint = recipe.teacher.endpoint
+    if endpoint is None or endpoint.price_per_million is None or not requests:
+        return None
+    prices = endpoint.price_per_million
+    asked = prompt_tokens * recipe.collect.answers_per_prompt * prices.input
+    said = requests * recipe.collect.max_new_tokens * prices.output
+    return (asked + said) / 1e6 * (requests - answered) / requests
+
+
+def _tokenizers(recipe: Recipe, teacher: Path | None) -> tuple[str, ...]:
+    """Vocabulary and chat template of the student against the teacher's, in words."""
+    match recipe.student:
+        case PrunedStudent():
+            return ("vocabulary, chat template: the teacher's own (the student is cut from the teacher)",)
+        case ScratchStudent(tokenizer=None):
+            return ("vocabulary, chat template: the teacher's own (the student takes the teacher's tokenizer)",)
+        case ModelStudent(model=reference) | ScratchStudent(tokenizer=str(reference)):
+            student = cached(reference)
+    if recipe.teacher.endpoint is not None:
+        return ("vocabulary, chat template: the endpoint's are not known; the student learns from text in its own",)
+    if teacher is None or student is None:
+        return ("vocabulary, chat template: compared once teacher and student are fetched, which the first run does",)
+    from potstill.students.compatibility import compare
+
+    return tuple(compare(teacher, student).lines())
+
+
+def _size(count: Any) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:,.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,98 @@
+"""Where a run stands: every stage, how far the current one has come, the decision. Reads only, hashes no weights."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from potstill import ledger
+from potstill.config import Recipe
+from potstill.errors import PotstillError
+from potstill.run.folder import is_locked, read_recipe
+from potstill.run.markers import input_hash, missing_outputs, read_marker
+from potstill.run.stages import STAGES, Stage, stage_inputs
+from potstill.run.summary import read_decision
+
+
+def status(folder: Path) -> list[str]:
+    """One line a stage, then progress and the decision. Raises RecipeError where the folder is not a run."""
+    recipe = read_recipe(folder)
+    running = is_locked(folder)
+    latest = _latest_started(folder)
+    lines = [f"{recipe.name} in {folder}{': a process is working on it' if running else ''}"]
+    for stage in STAGES:
+        lines.append(f"  {stage.name:<9} {_stage(stage, recipe, folder, running, latest)}")
+        lines.extend(f"  {'':<9} {line}" for line in _progress(stage, folder))
+    if (folder / "evaluation.json").is_file():
+        decision = read_decision(folder)
+        lines.append(f"decision: {decision['word']} ({decision['reason']})")
+        lines.append(f"report: {folder / 'report.html'}")
+    return lines
+
+
+def _stage(stage: Stage, recipe: Recipe, folder: Path, running: bool, latest: str | None) -> str:
+    marker = read_marker(folder, stage.name)
+    if marker is None:
+        if latest == stage.name:
+            return "running" if running else "stopped half-way; the same `potstill run` goes on"
+        return "not started"
+    took = f"in {marker.seconds:,.1f} s, {marker.finished}"
+    if missing := missing_outputs(folder, marker):
+        return f"stale: {missing[0]} is missing (was done {took})"
+    changed = _changed_inputs(stage, recipe, folder, marker.input_hash, marker.inputs)
+    return f"stale: {', '.join(changed)} changed (was done {took})" if changed else f"done {took}"
+
+
+def _changed_inputs(stage: Stage, recipe: Recipe, folder: Path, recorded: str, parts: Any) -> list[str]:
+    """The inputs that are no longer what the marker says; "the code" where only that is."""
+    try:
+        now = stage_inputs(stage, recipe, folder)
+    except PotstillError as error:
+        return [f"cannot be told ({error}), so something"]
+    if input_hash(stage.name, stage.code_version, now) == recorded:
+        return []
+    return [name for name in now if now[name] != parts.get(name)] or ["the stage's code"]
+
+
+def _latest_started(folder: Path) -> str | None:
+    path = folder / "ledger.jsonl"
+    if not path.is_file():
+        return None
+    started = [one.facts.get("stage") for one in ledger.read(path) if one.kind == "stage_started"]
+    return str(started[-1]) if started else None
+
+
+def _progress(stage: Stage, folder: Path) -> Sequence[str]:
+    match stage.name:
+        case "collect":
+            return _answers(folder)
+        case "train":
+            return _last_step(folder / "metrics.jsonl")
+        case _:
+            return ()
+
+
+def _answers(folder: Path) -> list[str]:
+    if not (folder / "answers.sqlite").is_file():
+        return []
+    from potstill.store.journal import Journal
+
+    with Journal(folder / "answers.sqlite", read_only=True) as journal:
+        counts = journal.counts()
+        failures = journal.common_errors()
+    kinds = ", ".join(f"{number:,} {use}" for use, number in counts.use.items())
+    lines = [f"{counts.done:,} of {counts.total:,} answers{f' ({kinds})' if kinds else ''}, {counts.error:,} errors"]
+    return lines + [f"error in {number:,} requests: {words}" for words, number in failures]
+
+
+def _last_step(path: Path) -> list[str]:
+    """The newest whole line of the training log; the last one may be half written."""
+    if not path.is_file():
+        return []
+    for line in reversed(path.read_text(encoding="utf-8").splitlines()):
+        try:
+            one = json.loads(line)
+            return [f"step {one['step']:,} of {one['steps']:,}, loss {one['loss']:.4f}, {one['seconds']:,.0f} s"]
+        except (ValueError, KeyError, TypeError):
+            continue
+    return []

@@ -1,0 +1,68 @@
+"""Every command that README and docs give is run: those of the make targets by `make -n`, all others for real."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_run import write_recipe
+
+from tiny import make_tiny_model
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "recipes" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# A run of the packaged recipe takes minutes and is what `make quickstart` does; here a tiny recipe stands in for it.
+PLACES = {"recipe.yaml": "recipe.yaml", "recipes/offline.yaml": "recipe.yaml", "RECIPE": "recipe.yaml",
+          "quickstart": "recipe.yaml",
+          "runs/NAME": "runs/tiny", "RUN": "runs/tiny", "runs/quickstart": "runs/tiny"}  # fmt: skip
+
+
+def commands(program: str) -> list[str]:
+    """The commands of the pages' code blocks and of their inline code, without comments, in order."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL):
+            found += [line.split("#")[0].strip() for line in block.splitlines()]
+        found += re.findall(rf"`({program} [^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return list(dict.fromkeys(one for one in found if one.startswith(f"{program} ")))
+
+
+@pytest.mark.parametrize("command", commands("make"))
+def test_make_targets_exist(command: str) -> None:
+    done = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    write_recipe(folder, make_tiny_model(tmp_path_factory.mktemp("teacher"), layers=4, scale=0.2))
+    done = subprocess.run(
+        [sys.executable, "-m", "potstill", "run", "recipe.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("command", commands("potstill"))
+def test_potstill_commands_run(command: str, place: Path) -> None:
+    words = [PLACES.get(word, word) for word in shlex.split(command)[1:]]
+    if words == ["init"]:
+        words = ["init", "new.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "potstill", *words], cwd=place, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_gives_the_two_commands_and_every_verb() -> None:
+    assert {"make quickstart", "make check"} <= set(commands("make"))
+    verbs = {one.split()[1] for one in commands("potstill")}
+    assert {"init", "plan", "run", "status", "compare", "verify"} <= verbs

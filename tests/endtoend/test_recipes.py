@@ -1,0 +1,68 @@
+"""Every recipe in recipes/ runs whole, with tiny models in the place of its own."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from serving import serving
+from test_run import WORDS, finish
+
+from potstill.config import load_recipe
+from potstill.run import verify
+from tiny import make_tiny_model
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+LAYERS = 4
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("teacher"), layers=LAYERS, scale=0.2)
+
+
+def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None) -> dict[str, Any]:
+    """The recipe as it is written, but for the models and what would take long; what it is an example of stays."""
+    recipe["prompts"] |= {"source": "prompts.jsonl", "holdout": 0.2}
+    recipe["collect"] |= {"max_new_tokens": 10, "batch_size": 4, "train_on_truncated": True}
+    recipe["train"] |= {"tokens_per_batch": 200, "epochs": 1, "checkpoint_every_s": 0}
+    recipe["evaluate"] = {"resamples": 200, "speed_prompts": 2, "speed_new_tokens": 4}
+    recipe["accept"] = {}
+    if base_url is None:
+        recipe["teacher"] = {"model": f"path:{teacher}", "license": "apache-2.0"}
+    else:
+        recipe["teacher"]["endpoint"] |= {"base_url": base_url, "model": "tiny"}
+    if recipe["student"]["kind"] == "pruned":
+        recipe["student"]["keep_layers"] = 2
+    elif recipe["student"]["kind"] == "model":
+        recipe["student"]["model"] = f"path:{teacher}"
+    if (matching := recipe["train"].get("hidden_states")) and "pairs" in matching:
+        matching["pairs"] = [[2, LAYERS]]
+    if on_policy := recipe["train"].get("on_policy"):
+        on_policy["max_new_tokens"] = 5
+    return recipe
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_runs(path: Path, teacher: Path, tmp_path: Path) -> None:
+    assert load_recipe(path).prompts.source.is_file()
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    (tmp_path / "prompts.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"{one}{two}"}) + "\n" for one in WORDS for two in ("", " stand"))
+    )
+    with ExitStack() as stack:
+        served = "endpoint" in recipe["teacher"]
+        base_url = stack.enter_context(serving(teacher, "tiny")) if served else None
+        (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(shrunk(recipe, teacher, base_url)))
+        finish(tmp_path / "recipe.yaml", tmp_path / "run")
+    assert verify(tmp_path / "run") == []
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines
+    if "on_policy" in recipe["train"]:
+        assert sum(line["rollouts"] for line in lines) > 0
+
+
+def test_there_is_a_recipe_for_each_way_of_working() -> None:
+    assert {path.stem for path in RECIPES} >= {"offline", "live_teacher", "on_policy", "lora", "endpoint"}

@@ -1,0 +1,30 @@
+"""The public names of each room: adding or removing one is a decision, so it shows here."""
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "potstill.alignment": [
+        "AlignmentError", "Group", "Spans", "Spelling", "VocabularyMatch", "align", "match_vocabularies",
+    ],
+    "potstill.evaluate": ["evaluate"],
+    "potstill.collect": ["collect"],
+    "potstill.export": ["export"],
+    "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
+    "potstill.run": [
+        "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",
+        "verify",
+    ],
+    "potstill.students": ["build_student"],
+    "potstill.terms": ["Decision", "Rule", "clear", "decide", "rules"],
+    "potstill.train": ["train"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("room", PUBLIC)
+def test_the_public_names_are_these(room: str) -> None:
+    module = importlib.import_module(room)
+    assert sorted(module.__all__) == PUBLIC[room]
+    for name in module.__all__:
+        assert getattr(module, name).__doc__, f"{room}.{name} has no docstring"
