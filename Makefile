@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -33,6 +33,15 @@ benchmark-signals: $(STAMP)
 
 benchmark-cross-tokenizer: $(STAMP)
 	$(BIN)/python benchmarks/cross_tokenizer.py
+
+benchmark-training: $(STAMP) .peers/trl/.installed
+	$(BIN)/python benchmarks/training
+
+# A peer that we measure against, in an environment of its own.
+.peers/trl/.installed:
+	$(PYTHON) -m venv .peers/trl
+	.peers/trl/bin/python -m pip install --quiet $(EXTRA_PIP) torch==2.13.0 transformers==5.18.0 trl==1.13.0 datasets requests
+	touch $@
 
 # torch==2.13.0 is pinned in constraints.txt; EXTRA_PIP takes, for example, a CUDA index (see README).
 $(STAMP): pyproject.toml constraints.txt

@@ -27,21 +27,26 @@ def test_a_shared_beginning_is_found_below_the_limit() -> None:
 
 
 def test_states_with_a_shared_beginning_equal_the_plain_ones_with_gradients(model: LocalModel) -> None:
-    tokens, mask = right_pad(PROMPTS, 1)
+    tokens = right_pad(PROMPTS, 1)
+    mask = torch.tensor([[1] * len(one) + [0] * (tokens.shape[1] - len(one)) for one in PROMPTS])
     gradients = []
     states = []
-    for prefix in (0, 20):
+    for prefix in (None, 0, 20):
         model.network.zero_grad()
-        found = hidden_states(model.network, tokens, mask, prefix)[0][:, -tokens.shape[1] + 20 :]
-        states.append(found * mask[:, 20:, None])
+        if prefix is None:  # with the mask that no other pass takes
+            found = model.network.base_model(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+        else:
+            (found,) = hidden_states(model.network, tokens, prefix)
+        states.append(found[:, -tokens.shape[1] + 20 :] * mask[:, 20:, None])
         states[-1].square().sum().backward()
         gradients.append(
             {name: one.grad.clone() for name, one in model.network.named_parameters() if one.grad is not None}
         )
-    torch.testing.assert_close(states[0], states[1], atol=1e-4, rtol=1e-4)
-    assert gradients[0].keys() == gradients[1].keys()
-    for name in gradients[0]:
-        torch.testing.assert_close(gradients[0][name], gradients[1][name], atol=1e-3, rtol=1e-3)
+    for at in (1, 2):
+        torch.testing.assert_close(states[0], states[at], atol=1e-4, rtol=1e-4)
+        assert gradients[0].keys() == gradients[at].keys()
+        for name in gradients[0]:
+            torch.testing.assert_close(gradients[0][name], gradients[at][name], atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])

@@ -32,11 +32,11 @@ def dense_kl(model: LocalModel, kept: list[int]) -> float:
     """KL by plain forward passes, one padded batch, without any of the shortcuts."""
     student = copy.deepcopy(model.network)
     keep_layers(student, kept)
-    tokens, mask = right_pad([one.tokens for one in EXAMPLES], 1)
+    tokens = right_pad([one.tokens for one in EXAMPLES], 1)
     total, positions = 0.0, 0
     with torch.inference_mode():
-        p = model.network.lm_head(hidden_states(model.network, tokens, mask)[0])
-        q = student.lm_head(hidden_states(student, tokens, mask)[0])
+        p = model.network.lm_head(hidden_states(model.network, tokens)[0])
+        q = student.lm_head(hidden_states(student, tokens)[0])
         for row, one in enumerate(EXAMPLES):
             span = slice(one.prompt_length - 1, len(one.tokens) - 1)
             total += float(per_position("forward_kl", q[row, span], p[row, span]).sum())

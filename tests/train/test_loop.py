@@ -333,3 +333,14 @@ def test_trainings_of_two_precisions_in_one_process(teacher: LocalModel, tmp_pat
     assert found["bf16"][0] == found["bf16"][1]
     assert found["bf16"][0] != found["fp32"][0]
     assert found["bf16"][0] == pytest.approx(found["fp32"][0], rel=0.05)
+
+
+def test_checkpointed_activations_change_nothing(teacher: LocalModel, tmp_path: Path) -> None:
+    targets = live_targets(teacher, [Part("forward_kl")], 1.0)
+    plain, one = train(teacher, tmp_path / "a", targets)
+    saving, other = train(
+        teacher, tmp_path / "b", targets, SETTINGS.model_copy(update={"gradient_checkpointing": True})
+    )
+    assert saving == pytest.approx(plain, rel=1e-3)
+    torch.testing.assert_close(weights(one), weights(other), atol=2e-3, rtol=1e-2)
+    assert not other.network.is_gradient_checkpointing

@@ -279,6 +279,7 @@ class Train(Section):
     cross_tokenizer: bool = False
     tokens_per_batch: int = Field(default=4096, ge=1)  # prompt and answer tokens of one optimizer step
     tokens_per_micro_batch: int | None = Field(default=None, ge=1)  # less memory; the result does not depend on it
+    gradient_checkpointing: bool = False  # much less memory for one more forward pass of the student
     epochs: int = Field(default=3, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0)
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)

@@ -27,28 +27,29 @@ def shared_prefix_length(sequences: Sequence[Sequence[int]], limits: Sequence[in
     return length if length >= _WORTH_SHARING_TOKENS else 0
 
 
-def right_pad(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask (B, T), padded on the right."""
+def right_pad(sequences: Sequence[Sequence[int]], pad: int) -> Tensor:
+    """Token ids (B, T), padded on the right."""
     width = max(len(one) for one in sequences)
     tokens = torch.full((len(sequences), width), pad)
-    mask = torch.zeros((len(sequences), width), dtype=torch.long)
     for row, one in enumerate(sequences):
         tokens[row, : len(one)] = torch.tensor(one)
-        mask[row, : len(one)] = 1
-    return tokens, mask
+    return tokens
 
 
 def hidden_states(
-    network: Any, tokens: Tensor, mask: Tensor, prefix: int = 0, layers: Sequence[int] = ()
+    network: Any, tokens: Tensor, prefix: int = 0, layers: Sequence[int] = ()
 ) -> tuple[Tensor, ...]:
     """Final hidden states (B, T - prefix, D) of right-padded tokens (B, T) whose first `prefix` columns are one row.
 
     With prefix = 0 all T columns go through the layers. Equal to the plain forward pass up to rounding. After them
     come the states that leave each of `layers`, counted from 0 (the embedding's output), as transformers counts them.
+    What comes out at padding means nothing.
     """
+    # Attention is causal and padding stands behind every token, so no token sees it and the layers need no mask. With
+    # one, attention would read a matrix of B x T x T and leave its causal kernel.
     body, wanted = network.base_model, {"output_hidden_states": True} if layers else {}
     if prefix == 0:
-        return _chosen(body(input_ids=tokens, attention_mask=mask, use_cache=False, **wanted), layers)
+        return _chosen(body(input_ids=tokens, use_cache=False, **wanted), layers)
     # One look-up for both parts: an embedding's gradient is as large as the embedding, so two would cost twice.
     own = tokens[:, prefix:]
     embedded = network.get_input_embeddings()(torch.cat([tokens[0, :prefix], own.flatten()]))
@@ -58,7 +59,6 @@ def hidden_states(
     positions = torch.arange(prefix, tokens.shape[1], device=tokens.device).expand(tokens.shape[0], -1)
     found = body(
         inputs_embeds=embedded[prefix:].view(*own.shape, -1),
-        attention_mask=mask,
         position_ids=positions,
         cache=cache,
         use_cache=True,
@@ -78,8 +78,8 @@ def answer_states(network: Any, sequences: Sequence[Sequence[int]], prompt_lengt
     """
     firsts = [length - 1 for length in prompt_lengths]  # the logits at a position predict the token after it
     prefix = shared_prefix_length(sequences, firsts)
-    tokens, mask = right_pad(sequences, pad)
-    (states,) = hidden_states(network, tokens, mask, prefix)
+    tokens = right_pad(sequences, pad)
+    (states,) = hidden_states(network, tokens, prefix)
     return torch.cat(
         [
             states[row, first - prefix : len(one) - 1 - prefix]

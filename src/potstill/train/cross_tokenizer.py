@@ -63,7 +63,7 @@ def cross_tokenizer_targets(teacher: LocalModel, aligned: AlignedAnswers) -> Tar
         begins = torch.tensor([start for start, _ in their_side.ranges], dtype=torch.long, device=device)
         other = make_batch([one.teacher for one in few], pad, device)
         with torch.no_grad():
-            (states,) = hidden_states(teacher.network.to(device), other.tokens, other.mask, other.prefix)
+            (states,) = hidden_states(teacher.network.to(device), other.tokens, other.prefix)
             states = states[other.rows[begins], other.columns[begins]]
 
         def piece(logits: Tensor, start: int) -> Tensor:

@@ -65,6 +65,8 @@ def run_loop(
     ]
     losses, tokens, seconds = load_checkpoint(paths, run, parameters, optimizer)
     network.train()
+    if train.gradient_checkpointing:
+        network.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     with reporter.meter("training", len(plan), "steps", len(losses)) as meter:
         saved = time.monotonic()
         for step in range(len(losses), len(plan)):
@@ -97,6 +99,8 @@ def run_loop(
                 save_checkpoint(paths, run, parameters, optimizer, losses, tokens, seconds)
                 saved = time.monotonic()
     network.eval()
+    if train.gradient_checkpointing:
+        network.activation_checkpointing_disable()
     return losses
 
 
@@ -122,7 +126,9 @@ def _step(
     supervised = sum(one.example.answer_length for one in answers)
     total = 0.0
     for indices in split_by_tokens(range(len(answers)), lengths, budget):
-        batch = make_batch([answers[index] for index in indices], pad, accelerator.device)
+        # The states of a shared beginning reach the other rows through the cache, which checkpointing cannot keep.
+        few, shared = [answers[index] for index in indices], not train.gradient_checkpointing
+        batch = make_batch(few, pad, accelerator.device, share_prefix=shared)
         with autocast(train, accelerator.device):  # a live teacher computes as the student does
             loss = module(batch, targets(batch))
         total += float(loss.detach())
@@ -133,12 +139,12 @@ def _step(
     return total / supervised, norm
 
 
-def make_batch(answers: Sequence[Answer], pad: int, device: Any) -> Batch:
+def make_batch(answers: Sequence[Answer], pad: int, device: Any, *, share_prefix: bool = True) -> Batch:
     """Answers padded to one rectangle on a device, with their shared beginning found."""
     sequences = [one.example.tokens for one in answers]
-    prefix = shared_prefix_length(sequences, [one.example.prompt_length - 1 for one in answers])
-    tokens, mask = right_pad(sequences, pad)
-    return Batch(answers, tokens.to(device), mask.to(device), prefix)
+    limits = [one.example.prompt_length - 1 for one in answers]
+    prefix = shared_prefix_length(sequences, limits) if share_prefix else 0
+    return Batch(answers, right_pad(sequences, pad).to(device), prefix)
 
 
 def _log(path: Path, line: dict[str, Any]) -> None:

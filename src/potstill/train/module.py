@@ -42,7 +42,7 @@ class StudentWithLoss(nn.Module):
     def forward(self, batch: Batch, target: Target) -> Tensor:
         """Sum of the loss over the batch's supervised positions, in nats."""
         layers = self._matching.layers if self._matching is not None else ()
-        found = hidden_states(self.network, batch.tokens, batch.mask, batch.prefix, layers)
+        found = hidden_states(self.network, batch.tokens, batch.prefix, layers)
         states, *others = (one[batch.rows, batch.columns] for one in found)
         head = self.network.get_output_embeddings()
         if torch.is_autocast_enabled(states.device.type):

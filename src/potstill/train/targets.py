@@ -19,9 +19,9 @@ from potstill.store.signals import SignalStore
 class Batch:
     """A micro-batch of answers as tensors, and where in it the supervised positions are."""
 
-    def __init__(self, answers: Sequence[Answer], tokens: Tensor, mask: Tensor, prefix: int) -> None:
-        """`tokens` and `mask` (B, T); the first `prefix` columns are one and the same in every row."""
-        self.answers, self.tokens, self.mask, self.prefix = answers, tokens, mask, prefix
+    def __init__(self, answers: Sequence[Answer], tokens: Tensor, prefix: int) -> None:
+        """`tokens` (B, T), padded on the right; the first `prefix` columns are one and the same in every row."""
+        self.answers, self.tokens, self.prefix = answers, tokens, prefix
         rows: list[int] = []
         columns: list[int] = []
         for row, answer in enumerate(answers):
@@ -94,7 +94,7 @@ def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float,
 
     def bind(batch: Batch) -> Target:
         with torch.no_grad():
-            found = hidden_states(teacher.network, batch.tokens, batch.mask, batch.prefix, layers)
+            found = hidden_states(teacher.network, batch.tokens, batch.prefix, layers)
             states, *others = (one[batch.rows, batch.columns] for one in found)
 
         def outputs(start: int, stop: int) -> Tensor:
