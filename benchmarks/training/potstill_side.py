@@ -1,5 +1,6 @@
 """One training by Potstill in a process of its own: prints the seconds of every step, its loss and the peak memory."""
 
+import itertools
 import json
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def main(folder: Path, shape: str, signals: str, checkpointing: bool) -> None:
         losses = loop.run_loop(student, student.network, answers, targets, settings, paths, "run", Silent())
         lines = [json.loads(line) for line in paths.metrics.read_text(encoding="utf-8").splitlines()]
     ends = [0.0, *(line["seconds"] for line in lines)]
-    seconds = [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    seconds = [after - before for before, after in itertools.pairwise(ends)]
     print(json.dumps({"seconds": seconds, "losses": losses, "peak_bytes": peak_bytes()}))
 
 

@@ -107,9 +107,10 @@ def _distillation(student: Any, teacher: Any, tokenizer: Any, rows: list[Any], s
     args = DistillationConfig(
         **settings, beta=0.0, temperature=1.0, max_completion_length=longest, shuffle_dataset=False
     )
+    dataset = Dataset.from_list([{"prompt": prompt} for prompt in prompts])
     made = StoredAnswers(
-        model=student, teacher_model=teacher, args=args, train_dataset=Dataset.from_list([{"prompt": p} for p in prompts]),
-        processing_class=tokenizer, callbacks=[watch],
+        model=student, teacher_model=teacher, args=args, train_dataset=dataset, processing_class=tokenizer,
+        callbacks=[watch],
     )  # fmt: skip
     made.answers = {}
     for prompt, row in zip(prompts, rows, strict=True):
