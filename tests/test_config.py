@@ -327,6 +327,36 @@ def test_objectives_that_do_not_fit_their_signals(train: dict[str, Any], signals
     assert words in refusal({**SMALLEST, "collect": {"signals": {"kind": signals}}, "train": train})
 
 
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ({"objective": {"kind": "forward_kl"}}, "with train.on_policy and an endpoint take {kind: reverse_kl}"),
+        ({"objective": {"kind": "cross_entropy"}}, "with train.on_policy and an endpoint take {kind: reverse_kl}"),
+        (
+            {"objective": {"kind": "sum", "terms": [{"kind": "reverse_kl"}, {"kind": "cross_entropy"}]}},
+            "train.objective: sum needs more than a server's scores",
+        ),
+        ({"objective": {"kind": "reverse_kl", "temperature": 2.0}}, "train.objective.temperature: a server scores at"),
+        ({"on_policy": {"temperature": 0.7}}, "train.on_policy.temperature: reverse KL from a server's scores"),
+        ({"hidden_states": {}}, "train.hidden_states: needs the teacher beside the student"),
+        ({"cross_tokenizer": True}, "train.cross_tokenizer: true needs a local teacher"),
+        ({"on_policy": None, "objective": {"kind": "reverse_kl"}}, "take cross_entropy, or add train.on_policy"),
+        ({"on_policy": None, "objective": {"kind": "jsd"}}, "jsd needs a local teacher; with an endpoint take cross_e"),
+    ],
+)
+def test_what_a_served_teacher_cannot_score(train: dict[str, Any], words: str) -> None:
+    assert words in refusal({**ENDPOINT, "train": {"on_policy": {"fraction": 0.5}, **train}})
+
+
+def test_a_served_teacher_scores_what_the_student_writes() -> None:
+    data = {**ENDPOINT, "train": {"on_policy": {}}, "evaluate": {"baselines": ["fine_tuning"]}}
+    served = recipe_from(data, Path("/base"), "recipe.yaml")
+    assert served.scores_rollouts
+    assert served.objective.kind == "reverse_kl"
+    local = {**SMALLEST, "collect": {"signals": {"kind": "full"}}, "train": {"on_policy": {}}}
+    assert not recipe_from(local, Path("/base"), "recipe.yaml").scores_rollouts
+
+
 def test_an_objective_is_a_weighted_sum() -> None:
     terms = [{"kind": "forward_kl", "weight": 0.7}, {"kind": "cross_entropy", "weight": 0.3}]
     data = {**SMALLEST, "train": {"objective": {"kind": "sum", "terms": terms}}}

@@ -262,11 +262,14 @@ class HiddenStates(Section):
 
 
 class OnPolicy(Section):
-    """On-policy distillation: the student writes some of the answers that it is trained on."""
+    """On-policy distillation: the student writes some of the answers that it is trained on.
+
+    A local teacher runs beside the student; a served one scores the tokens, which takes a server such as vLLM's.
+    """
 
     fraction: float = Field(default=0.5, gt=0, le=1)  # of each step's answers
     max_new_tokens: int | None = Field(default=None, ge=1)  # None: those of collect
-    temperature: float = Field(default=1.0, gt=0)  # that the student is sampled with
+    temperature: float = Field(default=1.0, gt=0)  # that the student is sampled with; 1 with a served teacher
 
 
 class Train(Section):
@@ -274,7 +277,8 @@ class Train(Section):
 
     objective: Objective | None = None  # None: forward_kl where there are distributions, else cross_entropy
     hidden_states: HiddenStates | None = None  # needs collect.signals full: the teacher runs beside the student
-    on_policy: OnPolicy | None = None  # needs collect.signals full: nothing is stored for what is written in training
+    # Of a local teacher it needs collect.signals full: nothing is stored for what is written in training.
+    on_policy: OnPolicy | None = None
     # Learn from a teacher with another tokenizer, by aligning both models' tokens byte by byte.
     cross_tokenizer: bool = False
     tokens_per_batch: int = Field(default=4096, ge=1)  # prompt and answer tokens of one optimizer step

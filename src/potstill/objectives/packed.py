@@ -71,12 +71,15 @@ def sampled_loss(samples: Samples) -> ChunkLoss:
     return of_chunk
 
 
-def policy_gradient_loss(ids: Tensor, log_p: Tensor) -> ChunkLoss:
+def policy_gradient_loss(ids: Tensor, log_p: Tensor, own: Tensor | None = None) -> ChunkLoss:
     """Reverse KL from tokens that the student sampled itself, `ids` (N,), and the teacher's log p of them (N,).
 
     The value is log q - log p, whose mean over the student's samples is KL(Q‖P). The gradient is that of
     -advantage·log q with advantage = log p - log q held constant, whose mean is KL(Q‖P)'s (Williams 1992, the score
     function estimator). Differentiating the value itself would have a mean of zero; see docs/objectives.md.
+
+    `own` (N,) is False for tokens that somebody else wrote: those have cross-entropy, -log q, whose gradient is that of
+    the advantage 1.
     """
 
     def of_chunk(start: int, _stop: int) -> BlockLoss:
@@ -84,8 +87,13 @@ def policy_gradient_loss(ids: Tensor, log_p: Tensor) -> ChunkLoss:
             mine = slice(start + low, start + high)
             taken = ids[mine, None]
             log_q = torch.log_softmax(logits, -1)
-            advantage = log_p[mine, None].to(log_q.dtype) - log_q.gather(-1, taken)
-            return -advantage.sum(), log_q.exp_().mul_(advantage).scatter_add_(-1, taken, -advantage)
+            taken_q = log_q.gather(-1, taken)
+            advantage = log_p[mine, None].to(log_q.dtype) - taken_q
+            value = -advantage
+            if own is not None:
+                value = torch.where(own[mine, None], value, -taken_q)
+                advantage = torch.where(own[mine, None], advantage, 1.0)
+            return value.sum(), log_q.exp_().mul_(advantage).scatter_add_(-1, taken, -advantage)
 
         return of_block
 

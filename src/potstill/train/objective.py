@@ -20,6 +20,7 @@ from potstill.train.targets import (
     live_targets,
     narrow_linears,
     sampled_targets,
+    scored_targets,
     summed_targets,
     token_targets,
     top_k_targets,
@@ -32,6 +33,8 @@ def make_targets(recipe: Recipe, folder: Path, teacher: Any, answers: Sequence[A
     `teacher` loads the local teacher when it is called, which stored signals never do. Raises PotstillError for a
     store that belongs to something else, RecipeError for signals that the objective can't do with.
     """
+    if recipe.scores_rollouts:
+        return scored_targets
     objective = recipe.objective
     weighted: list[tuple[float, Targets]] = []
     if objective.token_weight:

@@ -2,13 +2,23 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from potstill.answers import Answer
 from potstill.config import OnPolicy
 from potstill.models.local import LocalModel
 from potstill.rendering import Example
 from potstill.store.journal import request_seed
+from potstill.store.scores import taken_since
+from potstill.train.served import ServedTeacher
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout(Answer):
+    """An answer that the student wrote itself; one number an answer token, in nats, where there are any."""
+
+    log_p: tuple[float, ...] | None = None  # the teacher's, where it is served
 
 
 class Rollouts:
@@ -19,21 +29,31 @@ class Rollouts:
     resumed training sees what an unbroken one does.
     """
 
-    def __init__(self, section: OnPolicy, student: LocalModel, max_new_tokens: int, seed: int) -> None:
-        """`max_new_tokens` bounds an answer, besides the student's context."""
+    def __init__(
+        self, section: OnPolicy, student: LocalModel, max_new_tokens: int, seed: int,
+        teacher: ServedTeacher | None = None,
+    ) -> None:  # fmt: skip
+        """`max_new_tokens` bounds an answer, besides the student's context. A served `teacher` scores the answers."""
         self._section, self._student, self._longest, self._seed = section, student, max_new_tokens, seed
+        self._teacher = teacher
 
-    def mix(self, answers: Sequence[Answer], step: int) -> tuple[list[Answer], int]:
-        """The step's answers in their order, with the student's own in place, and how many of them are its own."""
+    def mix(self, answers: Sequence[Answer], step: int) -> tuple[list[Answer], dict[str, Any]]:
+        """The step's answers in their order, with the student's own in place, and what the metrics tell of them."""
         rng = random.Random(f"{self._seed}/{step}/rollouts")
         chosen = [number for number in range(len(answers)) if rng.random() < self._section.fraction]
+        own = self._written([answers[number] for number in chosen], step) if chosen else []
+        facts: dict[str, Any] = {"rollouts": len(own)}
+        if self._teacher is not None:
+            before = self._teacher.spending
+            scores = self._teacher.score([one.example for one in own])
+            own = [replace(one, log_p=log_p) for one, log_p in zip(own, scores, strict=True)]
+            facts |= taken_since(self._teacher.spending, before).facts()
         mixed = list(answers)
-        if chosen:
-            for number, own in zip(chosen, self._written([answers[number] for number in chosen], step), strict=True):
-                mixed[number] = own
-        return mixed, len(chosen)
+        for number, one in zip(chosen, own, strict=True):
+            mixed[number] = one
+        return mixed, facts
 
-    def _written(self, answers: Sequence[Answer], step: int) -> list[Answer]:
+    def _written(self, answers: Sequence[Answer], step: int) -> list[Rollout]:
         prompts = [one.example.tokens[: one.example.prompt_length] for one in answers]
         network, limit = self._student.network, self._student.context_tokens
         room = self._longest if limit is None else min(self._longest, limit - max(len(prompt) for prompt in prompts))
@@ -47,6 +67,10 @@ class Rollouts:
         finally:
             network.train(training)
         return [
-            replace(one, example=Example((*prompt, *own.tokens), len(prompt)))
+            Rollout(**{**_fields(one), "example": Example((*prompt, *own.tokens), len(prompt))})
             for one, prompt, own in zip(answers, prompts, found, strict=True)
         ]
+
+
+def _fields(answer: Answer) -> dict[str, Any]:
+    return {field.name: getattr(answer, field.name) for field in fields(Answer)}

@@ -14,6 +14,7 @@ from potstill.objectives.gradients import Part
 from potstill.objectives.head import ChunkLoss
 from potstill.objectives.transform import logit_transform
 from potstill.store.signals import SignalStore
+from potstill.train.rollouts import Rollout
 
 
 class Batch:
@@ -52,6 +53,26 @@ def token_targets(batch: Batch) -> Target:
     """Cross-entropy on the answers' own tokens."""
     ids = [token for one in batch.answers for token in one.example.tokens[one.example.prompt_length :]]
     return Target(packed.token_loss(torch.tensor(ids, device=batch.tokens.device)))
+
+
+def scored_targets(batch: Batch) -> Target:
+    """Reverse KL as a policy gradient on what the student wrote and the teacher scored; cross-entropy on other answers.
+
+    A served teacher gives log p of single tokens only, so that is all there is to learn from its stored answers' text.
+    """
+    ids: list[int] = []
+    log_p: list[float] = []
+    own: list[bool] = []
+    for one in batch.answers:
+        scores = one.log_p if isinstance(one, Rollout) else None
+        ids += one.example.tokens[one.example.prompt_length :]
+        log_p += scores if scores is not None else [0.0] * one.example.answer_length
+        own += [scores is not None] * one.example.answer_length
+    device = batch.tokens.device
+    given = torch.tensor(log_p, dtype=torch.float32, device=device)
+    return Target(
+        packed.policy_gradient_loss(torch.tensor(ids, device=device), given, torch.tensor(own, device=device))
+    )
 
 
 def sampled_targets(store: SignalStore, draws: int) -> Targets:
