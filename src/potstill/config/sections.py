@@ -22,16 +22,29 @@ class Prices(Section):
     cached_input: float | None = Field(default=None, ge=0)
 
 
-class Endpoint(Section):
+class Server(Section):
     """An OpenAI-compatible server. The key is read from the environment variable that `api_key_env` names."""
 
     base_url: str = Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")
     model: str = Field(min_length=1)
     api_key_env: str | None = None
-    price_per_million: Prices | None = None
     concurrency: int = Field(default=16, ge=1, le=1024)
     timeout_s: float = Field(default=120, gt=0)
     max_attempts: int = Field(default=6, ge=1)
+
+
+class Endpoint(Server):
+    """A server that answers as the teacher, and what it costs."""
+
+    price_per_million: Prices | None = None
+
+
+class RolloutServer(Server):
+    """A vLLM server that samples the student's answers, and loads its weights anew every `refresh_steps` steps."""
+
+    refresh_steps: int = Field(default=1, ge=1)
+    # With a served teacher, weights of a few steps ago are corrected for by min(q now / q when sampled, cap).
+    importance_cap: float = Field(default=2.0, ge=1)
 
 
 class Teacher(Section):
@@ -270,6 +283,7 @@ class OnPolicy(Section):
     fraction: float = Field(default=0.5, gt=0, le=1)  # of each step's answers
     max_new_tokens: int | None = Field(default=None, ge=1)  # None: those of collect
     temperature: float = Field(default=1.0, gt=0)  # that the student is sampled with; 1 with a served teacher
+    endpoint: RolloutServer | None = None  # who samples instead of this process
 
 
 class Train(Section):

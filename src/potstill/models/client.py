@@ -43,7 +43,7 @@ class Client:
     recipe's section, for what is said to people. Raises RecipeError where the key's variable is not set.
     """
 
-    def __init__(self, section: config.Endpoint, field: str = TEACHER) -> None:
+    def __init__(self, section: config.Server, field: str = TEACHER) -> None:
         self._section, self._field = section, field
         self._key = _key_from_environment(section.api_key_env, field)
         self.host = urlsplit(section.base_url).hostname

@@ -97,6 +97,8 @@ def run_loop(
             if time.monotonic() - saved >= train.checkpoint_every_s and step + 1 < len(plan):
                 save_checkpoint(paths, run, parameters, optimizer, losses, tokens, seconds)
                 saved = time.monotonic()
+                if rollouts is not None:
+                    rollouts.saved(step + 1)
     network.eval()
     return losses
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def make_targets(recipe: Recipe, folder: Path, teacher: Any, answers: Sequence[A
     store that belongs to something else, RecipeError for signals that the objective can't do with.
     """
     if recipe.scores_rollouts:
-        return scored_targets
+        server = recipe.train.on_policy.endpoint if recipe.train.on_policy is not None else None
+        return partial(scored_targets, cap=server.importance_cap) if server is not None else scored_targets
     objective = recipe.objective
     weighted: list[tuple[float, Targets]] = []
     if objective.token_weight:

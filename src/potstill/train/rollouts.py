@@ -1,17 +1,25 @@
 """On-policy batches: some answers of a step are written by the student itself, just before it is trained on them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
+
 from potstill.answers import Answer
 from potstill.config import OnPolicy
+from potstill.errors import PotstillError
 from potstill.models.local import LocalModel
 from potstill.rendering import Example
 from potstill.store.journal import request_seed
 from potstill.store.scores import taken_since
 from potstill.train.served import ServedTeacher
+from potstill.train.served_student import FIELD, ServedStudent
+
+_COMPARED = 4  # answers of a server that are scored here too, after each time that it has loaded weights
+_MOST_APART_NATS = 0.5  # a token; bf16 makes some hundredths
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,7 @@ class Rollout(Answer):
     """An answer that the student wrote itself; one number an answer token, in nats, where there are any."""
 
     log_p: tuple[float, ...] | None = None  # the teacher's, where it is served
+    log_q: tuple[float, ...] | None = None  # the student's as it was sampled, where a server did that
 
 
 class Rollouts:
@@ -31,11 +40,14 @@ class Rollouts:
 
     def __init__(
         self, section: OnPolicy, student: LocalModel, max_new_tokens: int, seed: int,
-        teacher: ServedTeacher | None = None,
+        teacher: ServedTeacher | None = None, server: ServedStudent | None = None,
     ) -> None:  # fmt: skip
-        """`max_new_tokens` bounds an answer, besides the student's context. A served `teacher` scores the answers."""
+        """`max_new_tokens` bounds an answer, besides the student's context.
+
+        A served `teacher` scores the answers; a `server` samples them in the place of this process.
+        """
         self._section, self._student, self._longest, self._seed = section, student, max_new_tokens, seed
-        self._teacher = teacher
+        self._teacher, self._server = teacher, server
 
     def mix(self, answers: Sequence[Answer], step: int) -> tuple[list[Answer], dict[str, Any]]:
         """The step's answers in their order, with the student's own in place, and what the metrics tell of them."""
@@ -53,23 +65,70 @@ class Rollouts:
             mixed[number] = one
         return mixed, facts
 
+    def saved(self, step: int) -> None:
+        """Hear that a checkpoint exists from which training goes on at `step`."""
+        if self._server is not None:
+            self._server.forget_before(step)
+
     def _written(self, answers: Sequence[Answer], step: int) -> list[Rollout]:
         prompts = [one.example.tokens[: one.example.prompt_length] for one in answers]
-        network, limit = self._student.network, self._student.context_tokens
+        limit = self._student.context_tokens
         room = self._longest if limit is None else min(self._longest, limit - max(len(prompt) for prompt in prompts))
-        training = network.training
-        network.eval()
-        try:
+        seeds = [request_seed(self._seed, f"{step}/{one.prompt_hash}", one.sample) for one in answers]
+        if self._server is not None:
+            fresh = self._server.refresh(step)
+            drawn = self._server.generate(
+                prompts, max_new_tokens=max(room, 1), temperature=self._section.temperature, seeds=seeds
+            )
+            own = [_rollout(*one) for one in zip(answers, (one.tokens for one in drawn), strict=True)]
+            own = [replace(one, log_q=other.log_q) for one, other in zip(own, drawn, strict=True)]
+            if fresh:
+                self._compare(own[:_COMPARED])
+            return own
+        with _evaluating(self._student.network):
             found = self._student.generate(
-                prompts, max_new_tokens=max(room, 1), temperature=self._section.temperature,
-                seeds=[request_seed(self._seed, f"{step}/{one.prompt_hash}", one.sample) for one in answers],
-            )  # fmt: skip
-        finally:
-            network.train(training)
-        return [
-            Rollout(**{**_fields(one), "example": Example((*prompt, *own.tokens), len(prompt))})
-            for one, prompt, own in zip(answers, prompts, found, strict=True)
-        ]
+                prompts, max_new_tokens=max(room, 1), temperature=self._section.temperature, seeds=seeds
+            )
+        return [_rollout(answer, one.tokens) for answer, one in zip(answers, found, strict=True)]
+
+    @torch.inference_mode()
+    def _compare(self, own: Sequence[Rollout]) -> None:
+        """See whether the server samples from the weights that it has just been given: its log q must be ours.
+
+        Raises PotstillError where it does not. Small differences are the server's precision.
+        """
+        network, differences = self._student.network, []
+        with _evaluating(network):
+            for one in own:
+                example = one.example
+                ids = torch.tensor([example.tokens], device=network.device)
+                logits = network(ids, logits_to_keep=example.answer_length + 1).logits[0, :-1].float()
+                ours = torch.log_softmax(logits, -1).gather(-1, ids[0, example.prompt_length :, None])[:, 0]
+                differences.append((ours - torch.tensor(one.log_q, device=ours.device)).abs())
+        apart = float(torch.cat(differences).mean())
+        if apart > _MOST_APART_NATS:
+            raise PotstillError(
+                f"{FIELD}: the server's log-probabilities are {apart:.2f} nats a token from the student's, right after "
+                "it was given its weights; it must serve this very student (checkpoints/initial of this run), and load "
+                "what it is told to"
+            )
+
+
+@contextmanager
+def _evaluating(network: Any) -> Iterator[None]:
+    """The network without dropout, as it was afterwards."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+def _rollout(answer: Answer, tokens: Sequence[int]) -> Rollout:
+    length = answer.example.prompt_length
+    example = Example((*answer.example.tokens[:length], *tokens), length)
+    return Rollout(**{**_fields(answer), "example": example})
 
 
 def _fields(answer: Answer) -> dict[str, Any]:

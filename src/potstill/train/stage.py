@@ -16,6 +16,7 @@ from potstill.models.fetch import fetch, file_sha256
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
 from potstill.records import Clearance, StageResult, content_hash
+from potstill.rendering import end_of_turn
 from potstill.store.journal import Journal
 from potstill.store.scores import SCORES, Scores, spent_usd
 from potstill.students.build import add_lora, build_student, save_student
@@ -26,6 +27,7 @@ from potstill.train.objective import make_targets, state_matching
 from potstill.train.precision import mixed_precision
 from potstill.train.rollouts import Rollouts
 from potstill.train.served import ServedTeacher
+from potstill.train.served_student import ServedStudent
 from potstill.train.targets import Targets, token_targets
 
 
@@ -172,20 +174,20 @@ def _train_into(
     if note.exists() and json.loads(note.read_text(encoding="utf-8"))["run"] == run:
         return
     settings: Train = recipe.train
-    section = settings.on_policy if on_policy else None
-    longest = (section.max_new_tokens if section else None) or recipe.collect.max_new_tokens
-    rollouts = Rollouts(section, student, longest, settings.seed, teacher) if section else None
+    network, adapted = student.network, None
     if recipe.student.lora is not None:
         torch.manual_seed(settings.seed)  # peft draws the adapters' first values
         adapted = add_lora(student.network, recipe.student.lora)
-        losses = run_loop(
-            student, adapted.get_base_model(), answers, targets, settings, paths, run, reporter, matching, rollouts
-        )
+        network = adapted.get_base_model()
+    server_home = paths.checkpoints / "served"
+    rollouts = None
+    if on_policy and settings.on_policy is not None:
+        server = _served_student(recipe, student, adapted or network, server_home, run, reporter)
+        longest = settings.on_policy.max_new_tokens or recipe.collect.max_new_tokens
+        rollouts = Rollouts(settings.on_policy, student, longest, settings.seed, teacher, server)
+    losses = run_loop(student, network, answers, targets, settings, paths, run, reporter, matching, rollouts)
+    if adapted is not None:
         student.network = adapted.merge_and_unload()
-    else:
-        losses = run_loop(
-            student, student.network, answers, targets, settings, paths, run, reporter, matching, rollouts
-        )
     partial = home.with_name(home.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     save_student(student, partial)
@@ -194,3 +196,20 @@ def _train_into(
     partial.rename(home)
     for leftover in (paths.checkpoints / "latest.pt", paths.checkpoints / "latest.partial"):
         leftover.unlink(missing_ok=True)
+    shutil.rmtree(server_home, ignore_errors=True)
+
+
+def _served_student(
+    recipe: Recipe, student: LocalModel, network: Any, home: Path, run: str, reporter: Reporter
+) -> ServedStudent | None:
+    """The server that samples in the place of this process, where the recipe names one.
+
+    Saving `network`, the student's or its LoRA form, gives what the server loads.
+    """
+    section = recipe.train.on_policy.endpoint if recipe.train.on_policy is not None else None
+    if section is None:
+        return None
+    return ServedStudent(
+        section, network.save_pretrained, home, run, end_of_turn(student.tokenizer),
+        lora=recipe.student.lora is not None, say=reporter.say,
+    )  # fmt: skip
