@@ -70,6 +70,18 @@ def test_paths_become_absolute() -> None:
         ("train.learning_rate", -1, "train.learning_rate"),
         ("train.learning_rate", float("nan"), "train.learning_rate"),
         ("train.precision", "fp8", "train.precision"),
+        ("train.on_policy", {"endpoint": {"base_url": "http://a/v1"}}, "train.on_policy.endpoint.model"),
+        ("train.on_policy", {"endpoint": {"base_url": "a", "model": "b"}}, "train.on_policy.endpoint.base_url"),
+        (
+            "train.on_policy",
+            {"endpoint": {"base_url": "http://a/v1", "model": "b", "refresh_steps": 0}},
+            "train.on_policy.endpoint.refresh_steps",
+        ),
+        (
+            "train.on_policy",
+            {"endpoint": {"base_url": "http://a/v1", "model": "b", "importance_cap": 0.5}},
+            "train.on_policy.endpoint.importance_cap",
+        ),
         ("prompts.holdout", 1.0, "prompts.holdout"),
         ("prompts.holdout", 0, "prompts.holdout"),
         ("collect.top_p", 1.5, "collect.top_p"),

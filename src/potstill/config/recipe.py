@@ -1,7 +1,7 @@
 """The whole recipe: the parts together, and what only holds between them."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -142,6 +142,16 @@ class Recipe(Section):
     def scores_rollouts(self) -> bool:
         """Whether training asks a served teacher to score what the student writes."""
         return self.teacher.endpoint is not None and self.train.on_policy is not None
+
+    @property
+    def trained_with(self) -> dict[str, Any]:
+        """The train section as plain data, without what only says where a server stands and how it is asked."""
+        data = self.train.model_dump(mode="json")
+        if self.train.on_policy is not None:
+            del data["on_policy"]["endpoint"]
+            if (server := self.train.on_policy.endpoint) is not None:
+                data["on_policy"] |= {"refresh_steps": server.refresh_steps, "importance_cap": server.importance_cap}
+        return data
 
     @property
     def signals(self) -> SampledSignals | FullSignals | TopKSignals | NoSignals:

@@ -71,7 +71,7 @@ def _collect_reads(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _train_reads(recipe: Recipe) -> Mapping[str, Any]:
-    train = _filled(recipe)["train"]
+    train = recipe.trained_with | {"objective": recipe.objective.model_dump(mode="json")}
     del train["checkpoint_every_s"]  # says when to save, not what comes out
     endpoint = recipe.teacher.endpoint
     scores = {"scored_by": [endpoint.base_url, endpoint.model]} if endpoint and recipe.scores_rollouts else {}

@@ -62,7 +62,7 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
         if aligned is None
         else cross_tokenizer_targets(teacher(), aligned)
     )
-    told: list[Any] = [recipe.train.model_dump(mode="json"), recipe.objective.kind, recipe.signals.kind, made, data]
+    told: list[Any] = [recipe.trained_with, recipe.objective.kind, recipe.signals.kind, made, data]
     served = _served_teacher(recipe, folder, initial, clearance, reporter)
     if served is not None and recipe.teacher.endpoint is not None:
         told.append([recipe.teacher.endpoint.base_url, recipe.teacher.endpoint.model])
