@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,8 @@ from test_served_teacher import ANSWERS, SETTINGS, fresh, local_log_p, served
 
 from potstill.config import Lora, OnPolicy, RolloutServer
 from potstill.errors import PotstillError
-from potstill.models.drawing import Drawn, read_drawn
 from potstill.models.local import LocalModel
 from potstill.objectives.gradients import Part
-from potstill.objectives.packed import policy_gradient_loss
 from potstill.progress import Silent
 from potstill.students.build import add_lora
 from potstill.train.loop import Paths, run_loop
@@ -172,27 +169,6 @@ def test_a_killed_training_goes_on_with_the_weights_that_the_server_had(
         assert torch.equal(one, other)
 
 
-def test_importance_weights_make_stale_samples_count_as_fresh_ones() -> None:
-    """The mean over the old distribution is the exact gradient and value; a cap takes off what is rarer there."""
-    generator = torch.Generator().manual_seed(2)
-    logits, old, p = (torch.randn(5, generator=generator, dtype=torch.float64).log_softmax(-1) for _ in range(3))
-    ratio = (logits - old).exp()
-    for cap in (math.inf, 1.2):
-        value, gradient = torch.zeros((), dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
-        for token in range(5):
-            taken = torch.tensor([token])
-            loss = policy_gradient_loss(taken, p[taken], drawn=old[taken], cap=cap)
-            one, by_logits = loss(0, 1)(logits[None].clone(), 0, 1)
-            value += old[token].exp() * one
-            gradient += old[token].exp() * by_logits[0]
-        weight = old.exp() * ratio.clamp(max=cap)
-        score = torch.eye(5, dtype=torch.float64) - logits.exp()
-        assert value.item() == pytest.approx(float((weight * (logits - p)).sum()))
-        torch.testing.assert_close(gradient, (weight * (logits - p)) @ score)
-    exact = logits.exp() * (logits - p - (logits.exp() * (logits - p)).sum())
-    torch.testing.assert_close((logits.exp() * (logits - p)) @ score, exact)
-
-
 def test_weights_that_the_server_never_loaded_are_noticed(teacher: LocalModel, tmp_path: Path) -> None:
     drawn = {"token_ids": [60, 61], "logprobs": {"token_logprobs": [-0.01, -0.01]}}
     with ScriptedServer(lambda call: Step(body=json.dumps({"choices": [drawn]}))) as scripted:
@@ -219,28 +195,3 @@ def test_a_server_that_loads_nothing_is_one_line(tmp_path: Path, lora: bool, wor
     assert str(caught.value).startswith("train.on_policy.endpoint: the server did not load")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("choice", "words"),
-    [
-        ({}, "gives no token ids"),
-        ({"token_ids": []}, "gives no token ids"),
-        ({"token_ids": ["a"]}, "gives no token ids"),
-        ({"logprobs": {"tokens": ["a", "b"], "token_logprobs": [-1, -1]}}, "gives no token ids"),
-        ({"token_ids": [1, 2]}, "gives 0 log-probabilities for 2 tokens"),
-        ({"token_ids": [1, 2], "logprobs": {"token_logprobs": [-1]}}, "gives 1 log-probabilities for 2 tokens"),
-        ({"token_ids": [1, 2], "logprobs": {"token_logprobs": [-1, None]}}, "gives 1 log-probabilities for 2 tokens"),
-    ],
-)
-def test_answers_without_ids_or_log_probabilities(choice: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        read_drawn({"choices": [choice]})
-    with pytest.raises(ValueError, match="gives no token ids"):
-        read_drawn([])
-
-
-def test_ids_are_read_in_both_spellings() -> None:
-    logprobs = {"tokens": ["token_id:5", "token_id:1"], "token_logprobs": [-0.5, 0.0]}
-    assert read_drawn({"choices": [{"logprobs": logprobs}]}) == Drawn((5, 1), (-0.5, 0.0))
-    assert read_drawn({"choices": [{"token_ids": [5, 1], "logprobs": logprobs}]}) == Drawn((5, 1), (-0.5, 0.0))
