@@ -360,6 +360,11 @@ def test_what_a_served_teacher_cannot_score(train: dict[str, Any], words: str) -
     assert words in refusal({**ENDPOINT, "train": {"on_policy": {"fraction": 0.5}, **train}})
 
 
+def test_dropout_would_part_who_writes_from_who_learns() -> None:
+    data = {**ENDPOINT, "train": {"on_policy": {}}, "student": {**ENDPOINT["student"], "lora": {"dropout": 0.1}}}
+    assert "student.lora.dropout: with dropout" in refusal(data)
+
+
 def test_a_served_teacher_scores_what_the_student_writes() -> None:
     data = {**ENDPOINT, "train": {"on_policy": {}}, "evaluate": {"baselines": ["fine_tuning"]}}
     served = recipe_from(data, Path("/base"), "recipe.yaml")

@@ -138,6 +138,12 @@ class Recipe(Section):
                 "at temperature 1; leave it out"
             )
 
+        if self.student.lora is not None and self.student.lora.dropout:
+            raise ValueError(
+                "student.lora.dropout: with dropout the student that is trained is not the one that wrote the answers, "
+                "and reverse KL from a server's scores needs the same; leave it out"
+            )
+
     @property
     def scores_rollouts(self) -> bool:
         """Whether training asks a served teacher to score what the student writes."""

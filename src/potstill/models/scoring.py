@@ -7,6 +7,7 @@ from typing import Any
 
 from potstill.models.chat_completion import read_usage
 from potstill.models.client import Client, Fatal, Permanent
+from potstill.records import content_hash
 
 # What a decoder writes for the bytes of half a character; which tokens show it depends on the text around them.
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -29,10 +30,12 @@ class Scored:
 def scoring_body(model: str, tokens: Sequence[int]) -> dict[str, Any]:
     """The body of a completion that scores its prompt, given as token ids: vLLM's form.
 
-    One alternative a position is asked for and not read: some servers take 0 for "none at all".
+    One alternative a position is asked for and not read: some servers take 0 for "none at all". The salt keeps servers
+    from answering out of a cache of states, which holds no log-probabilities.
     """
     return {
         "model": model, "prompt": list(tokens), "max_tokens": _OUTPUT_TOKENS, "temperature": 0, "prompt_logprobs": 1,
+        "cache_salt": content_hash(list(tokens)),
     }  # fmt: skip
 
 
