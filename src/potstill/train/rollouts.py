@@ -53,8 +53,8 @@ class Rollouts:
         """The step's answers in their order, with the student's own in place, and what the metrics tell of them."""
         rng = random.Random(f"{self._seed}/{step}/rollouts")
         chosen = [number for number in range(len(answers)) if rng.random() < self._section.fraction]
-        own = self._written([answers[number] for number in chosen], step) if chosen else []
-        facts: dict[str, Any] = {"rollouts": len(own)}
+        own, found = self._written([answers[number] for number in chosen], step) if chosen else ([], {})
+        facts: dict[str, Any] = {"rollouts": len(own), **found}
         if self._teacher is not None:
             before = self._teacher.spending
             scores = self._teacher.score([one.example for one in own])
@@ -70,7 +70,7 @@ class Rollouts:
         if self._server is not None:
             self._server.forget_before(step)
 
-    def _written(self, answers: Sequence[Answer], step: int) -> list[Rollout]:
+    def _written(self, answers: Sequence[Answer], step: int) -> tuple[list[Rollout], dict[str, float]]:
         prompts = [one.example.tokens[: one.example.prompt_length] for one in answers]
         limit = self._student.context_tokens
         room = self._longest if limit is None else min(self._longest, limit - max(len(prompt) for prompt in prompts))
@@ -82,20 +82,18 @@ class Rollouts:
             )
             own = [_rollout(*one) for one in zip(answers, (one.tokens for one in drawn), strict=True)]
             own = [replace(one, log_q=other.log_q) for one, other in zip(own, drawn, strict=True)]
-            if fresh:
-                self._compare(own[:_COMPARED])
-            return own
+            return own, {"server_apart_nats": self._compare(own[:_COMPARED])} if fresh else {}
         with _evaluating(self._student.network):
             found = self._student.generate(
                 prompts, max_new_tokens=max(room, 1), temperature=self._section.temperature, seeds=seeds
             )
-        return [_rollout(answer, one.tokens) for answer, one in zip(answers, found, strict=True)]
+        return [_rollout(answer, one.tokens) for answer, one in zip(answers, found, strict=True)], {}
 
     @torch.inference_mode()
-    def _compare(self, own: Sequence[Rollout]) -> None:
-        """See whether the server samples from the weights that it has just been given: its log q must be ours.
+    def _compare(self, own: Sequence[Rollout]) -> float:
+        """How far the server's log q is from the student's own, in nats a token, right after it was given the weights.
 
-        Raises PotstillError where it does not. Small differences are the server's precision.
+        Raises PotstillError where it is far: then it has others. Small differences are the server's precision.
         """
         network, differences = self._student.network, []
         with _evaluating(network):
@@ -112,6 +110,7 @@ class Rollouts:
                 "it was given its weights; it must serve this very student (checkpoints/initial of this run), and load "
                 "what it is told to"
             )
+        return apart
 
 
 @contextmanager
