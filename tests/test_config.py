@@ -70,6 +70,18 @@ def test_paths_become_absolute() -> None:
         ("train.learning_rate", -1, "train.learning_rate"),
         ("train.learning_rate", float("nan"), "train.learning_rate"),
         ("train.precision", "fp8", "train.precision"),
+        ("train.on_policy", {"endpoint": {"base_url": "http://a/v1"}}, "train.on_policy.endpoint.model"),
+        ("train.on_policy", {"endpoint": {"base_url": "a", "model": "b"}}, "train.on_policy.endpoint.base_url"),
+        (
+            "train.on_policy",
+            {"endpoint": {"base_url": "http://a/v1", "model": "b", "refresh_steps": 0}},
+            "train.on_policy.endpoint.refresh_steps",
+        ),
+        (
+            "train.on_policy",
+            {"endpoint": {"base_url": "http://a/v1", "model": "b", "importance_cap": 0.5}},
+            "train.on_policy.endpoint.importance_cap",
+        ),
         ("prompts.holdout", 1.0, "prompts.holdout"),
         ("prompts.holdout", 0, "prompts.holdout"),
         ("collect.top_p", 1.5, "collect.top_p"),
@@ -325,6 +337,41 @@ def test_a_permissions_date_that_is_none_is_refused() -> None:
 )
 def test_objectives_that_do_not_fit_their_signals(train: dict[str, Any], signals: str, words: str) -> None:
     assert words in refusal({**SMALLEST, "collect": {"signals": {"kind": signals}}, "train": train})
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ({"objective": {"kind": "forward_kl"}}, "with train.on_policy and an endpoint take {kind: reverse_kl}"),
+        ({"objective": {"kind": "cross_entropy"}}, "with train.on_policy and an endpoint take {kind: reverse_kl}"),
+        (
+            {"objective": {"kind": "sum", "terms": [{"kind": "reverse_kl"}, {"kind": "cross_entropy"}]}},
+            "train.objective: sum needs more than a server's scores",
+        ),
+        ({"objective": {"kind": "reverse_kl", "temperature": 2.0}}, "train.objective.temperature: a server scores at"),
+        ({"on_policy": {"temperature": 0.7}}, "train.on_policy.temperature: reverse KL from a server's scores"),
+        ({"hidden_states": {}}, "train.hidden_states: needs the teacher beside the student"),
+        ({"cross_tokenizer": True}, "train.cross_tokenizer: true needs a local teacher"),
+        ({"on_policy": None, "objective": {"kind": "reverse_kl"}}, "take cross_entropy, or add train.on_policy"),
+        ({"on_policy": None, "objective": {"kind": "jsd"}}, "jsd needs a local teacher; with an endpoint take cross_e"),
+    ],
+)
+def test_what_a_served_teacher_cannot_score(train: dict[str, Any], words: str) -> None:
+    assert words in refusal({**ENDPOINT, "train": {"on_policy": {"fraction": 0.5}, **train}})
+
+
+def test_dropout_would_part_who_writes_from_who_learns() -> None:
+    data = {**ENDPOINT, "train": {"on_policy": {}}, "student": {**ENDPOINT["student"], "lora": {"dropout": 0.1}}}
+    assert "student.lora.dropout: with dropout" in refusal(data)
+
+
+def test_a_served_teacher_scores_what_the_student_writes() -> None:
+    data = {**ENDPOINT, "train": {"on_policy": {}}, "evaluate": {"baselines": ["fine_tuning"]}}
+    served = recipe_from(data, Path("/base"), "recipe.yaml")
+    assert served.scores_rollouts
+    assert served.objective.kind == "reverse_kl"
+    local = {**SMALLEST, "collect": {"signals": {"kind": "full"}}, "train": {"on_policy": {}}}
+    assert not recipe_from(local, Path("/base"), "recipe.yaml").scores_rollouts
 
 
 def test_an_objective_is_a_weighted_sum() -> None:

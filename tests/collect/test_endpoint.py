@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
 from scripted_server import Call, ScriptedServer, Step, answer, busy, failure, http_date, page
 
 from potstill.collect.endpoint import collect_endpoint
-from potstill.collect.route import Purse, Route
 from potstill.collect.screen import usable
-from potstill.collect.sender import backoff_s, most_usd
 from potstill.config import Prices, Recipe, recipe_from
 from potstill.errors import PotstillError, RecipeError, TermsStopped
+from potstill.models.http import most_usd
+from potstill.models.route import Purse, Route, backoff_s
 from potstill.models.scripted import ScriptedModel
 from potstill.progress import Silent
 from potstill.records import Clearance, Message, Prompt, Reply, StageResult, content_hash

@@ -62,7 +62,18 @@ def test_a_recipe_runs(path: Path, teacher: Path, tmp_path: Path) -> None:
     assert lines
     if "on_policy" in recipe["train"]:
         assert sum(line["rollouts"] for line in lines) > 0
+        if served:
+            facts = json.loads((tmp_path / "run" / "stages" / "train.json").read_text())["facts"]
+            assert facts["scoring_requests"] == sum(line["scoring_requests"] for line in lines) > 0
+            assert facts["scoring_cost_usd"] == 0
 
 
 def test_there_is_a_recipe_for_each_way_of_working() -> None:
-    assert {path.stem for path in RECIPES} >= {"offline", "live_teacher", "on_policy", "lora", "endpoint"}
+    assert {path.stem for path in RECIPES} >= {
+        "offline",
+        "live_teacher",
+        "on_policy",
+        "on_policy_served",
+        "lora",
+        "endpoint",
+    }

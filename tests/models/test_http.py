@@ -19,7 +19,8 @@ from scripted_server import ScriptedServer, Step, answer, busy, failure, http_da
 from potstill import config
 from potstill.errors import RecipeError
 from potstill.models.chat_completion import read_reply
-from potstill.models.http import Endpoint, Fatal, Permanent, Retry, Sampling, cost_usd, request_body, retry_after_s
+from potstill.models.client import Fatal, Permanent, Retry, retry_after_s
+from potstill.models.http import Endpoint, Sampling, cost_usd, request_body
 from potstill.models.scripted import ScriptedModel
 from potstill.records import Message, Reply
 

@@ -1,5 +1,6 @@
 """Stored signals give the losses that they stand for: samples on average, lists from below, both exactly when full."""
 
+import math
 from typing import Any
 
 import pytest
@@ -157,3 +158,41 @@ def test_the_policy_gradient_is_on_average_that_of_reverse_kl() -> None:
         gradient += q[token] * by_logits[0]
     assert gradient[1].item() == pytest.approx(-0.2631, abs=1e-4)
     assert value.item() == pytest.approx((q * (q / p).log()).sum().item())
+
+
+def test_importance_weights_make_stale_samples_count_as_fresh_ones() -> None:
+    """The mean over the old distribution is the exact gradient and value; a cap takes off what is rarer there."""
+    generator = torch.Generator().manual_seed(2)
+    logits, old, p = (torch.randn(5, generator=generator, dtype=torch.float64).log_softmax(-1) for _ in range(3))
+    ratio = (logits - old).exp()
+    for cap in (math.inf, 1.2):
+        value, gradient = torch.zeros((), dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
+        for token in range(5):
+            taken = torch.tensor([token])
+            loss = policy_gradient_loss(taken, p[taken], drawn=old[taken], cap=cap)
+            one, by_logits = loss(0, 1)(logits[None].clone(), 0, 1)
+            value += old[token].exp() * one
+            gradient += old[token].exp() * by_logits[0]
+        weight = old.exp() * ratio.clamp(max=cap)
+        score = torch.eye(5, dtype=torch.float64) - logits.exp()
+        assert value.item() == pytest.approx(float((weight * (logits - p)).sum()))
+        torch.testing.assert_close(gradient, (weight * (logits - p)) @ score)
+    exact = logits.exp() * (logits - p - (logits.exp() * (logits - p)).sum())
+    torch.testing.assert_close((logits.exp() * (logits - p)) @ score, exact)
+
+
+def test_tokens_that_others_wrote_have_cross_entropy_beside_the_policy_gradient(
+    models: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    hidden, weight, _ = models
+    ids, log_p = torch.tensor([3, 0, 7, 7, 11, 2]), torch.full((N,), -1.7, dtype=torch.float64)
+    own = torch.tensor([True, False, False, True, True, False])
+    mixed = run(policy_gradient_loss(ids, log_p, own), hidden, weight)
+    parts = [
+        run(loss(ids[rows], log_p[rows]), hidden[rows], weight)
+        for loss, rows in ((policy_gradient_loss, own), (lambda ids, _: token_loss(ids), ~own))
+    ]
+    torch.testing.assert_close(mixed[0], parts[0][0] + parts[1][0])
+    torch.testing.assert_close(mixed[2], parts[0][2] + parts[1][2])
+    for part, rows in zip(parts, (own, ~own), strict=True):
+        torch.testing.assert_close(mixed[1][rows], part[1])

@@ -49,7 +49,7 @@ class Rooms:
         (folder / "answers.parquet").write_text("\n".join(answers), encoding="utf-8")
         return StageResult(("answers.parquet",), {"answers": len(answers)})
 
-    def train(self, recipe: Recipe, folder: Path, reporter: Any) -> StageResult:
+    def train(self, recipe: Recipe, folder: Path, reporter: Any, clearance: Any = None) -> StageResult:
         self._enter("train", folder, "student/model.safetensors")
         made = (recipe.train.epochs, recipe.student.model_dump())
         weights = f"{made} {(folder / 'answers.parquet').read_text(encoding='utf-8')}"

@@ -135,6 +135,25 @@ def test_answers_of_an_earlier_start_are_counted(recipe: Make, tmp_path: Path) -
     assert plan(other, folder).answered == 0
 
 
+def test_what_scoring_costs_is_in_the_plan(recipe: Make) -> None:
+    collect = {"max_new_tokens": 10}
+    plain = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, collect=collect))
+    train = {"on_policy": {"fraction": 1.0, "max_new_tokens": 6}, "epochs": 3}
+    scored = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, collect=collect, train=train))
+    assert scored.scoring is not None
+    assert scored.scoring.requests == 3 * scored.train_prompts
+    assert scored.scoring.tokens == 3 * (scored.tokens.prompt_train + 6 * scored.train_prompts)
+    assert plain.cost_usd_at_most is not None
+    prices = PRICED["price_per_million"]
+    more = (scored.scoring.tokens * prices["input"] + scored.scoring.requests * prices["output"]) / 1e6
+    assert scored.cost_usd_at_most == pytest.approx(plain.cost_usd_at_most + more)
+    assert f"scoring: at most {scored.scoring.requests:,} requests" in "\n".join(scored.lines())
+    assert "the endpoint's must be the student's" in "\n".join(scored.lines())
+    half = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, train={"on_policy": {"fraction": 0.5}}))
+    assert half.scoring is not None
+    assert half.scoring.requests <= 3 * half.train_prompts
+
+
 def test_terms_that_stop_are_in_the_plan(recipe: Make) -> None:
     endpoint = {"base_url": "https://api.openai.com/v1", "model": "gpt-4.1"}
     made = plan(

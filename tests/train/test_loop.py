@@ -238,15 +238,17 @@ def own_answers(student: LocalModel, fraction: float) -> Rollouts:
 def test_rollouts_replace_a_share_of_the_answers_and_keep_their_prompts(teacher: LocalModel) -> None:
     student = fresh(teacher)
     student.network.train()
-    mixed, own = own_answers(student, 0.5).mix(ANSWERS, step=4)
+    mixed, facts = own_answers(student, 0.5).mix(ANSWERS, step=4)
+    own = facts["rollouts"]
+    assert facts == {"rollouts": own}
     assert own == sum(one.example != other.example for one, other in zip(mixed, ANSWERS, strict=True))
     assert 0 < own < len(ANSWERS)
     assert student.network.training
     for one, other in zip(mixed, ANSWERS, strict=True):
         assert (one.key, one.example.prompt_length) == (other.key, other.example.prompt_length)
         assert one.example.tokens[:15] == other.example.tokens[:15]
-    every, own = own_answers(student, 1.0).mix(ANSWERS, step=4)
-    assert own == len(ANSWERS)
+    every, facts = own_answers(student, 1.0).mix(ANSWERS, step=4)
+    assert facts["rollouts"] == len(ANSWERS)
     assert all(1 <= one.example.answer_length <= 6 for one in every)
     assert every == own_answers(student, 1.0).mix(ANSWERS, step=4)[0]
     assert every != own_answers(student, 1.0).mix(ANSWERS, step=5)[0]

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from potstill import config
-from potstill.collect.route import Clock, Sleep
-from potstill.collect.sender import Limits, Sender, most_usd
+from potstill.collect.sender import Limits, Sender
 from potstill.collect.table import write_answers_table
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.http import Answers, Endpoint, Sampling, request_body
+from potstill.models.route import Clock, Sleep
 from potstill.progress import Reporter
 from potstill.records import Clearance, Prompt, StageResult, content_hash
 from potstill.store.journal import Counts, Journal, Request, make_request, request_seed
+from potstill.store.scores import spent_usd as spent_by_run
 
 
 def collect_endpoint(
@@ -69,9 +70,8 @@ async def _send(
     counts = journal.counts()
     if not counts.pending:
         return
-    # An answer of unknown cost may have cost the most that it can: a budget is a promise.
-    unknown = (most_usd(row.request["body"], limits.prices) for row in journal.unpriced())
-    spent_usd = journal.spent_usd() + (sum(unknown) if limits.budget_usd is not None else 0.0)
+    capped = limits.budget_usd is not None
+    spent_usd = spent_by_run(journal.path.parent, journal, limits.prices) if capped else journal.spent_usd()
     title = f"asking {model.identity.reference}"
     with reporter.meter(title, counts.total, "requests", done=counts.total - counts.pending) as meter:
 

@@ -1,26 +1,23 @@
 """Sends what the journal has pending to one route: many at once, within its limits, every outcome durable in groups."""
 
 import asyncio
-import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from potstill.collect.route import Clock, Purse, Route, Sleep
 from potstill.collect.screen import usable
 from potstill.config import Prices
 from potstill.errors import PotstillError
-from potstill.models.http import Answers, Fatal, Permanent, Retry, cost_usd
-from potstill.records import canonical_json
+from potstill.models.client import Fatal, Permanent, Retry
+from potstill.models.http import Answers, cost_usd, most_usd
+from potstill.models.route import Clock, Purse, Route, Sleep, backoff_s
 from potstill.store.journal import Failure, Finish, Journal, Row
 
 _COMMIT_EVERY_S = 0.02  # answers of this time share one fsync; they count only after it
-_LONGEST_BACKOFF_S = 60.0
 _HOPELESS = 100  # so many failures without a single answer: something is wrong with all of them
-_TOKENS_A_MESSAGE = 16  # the most that a chat template adds around one message
 _PAUSE_WORTH_A_LINE_S = 5.0
 
 
@@ -32,14 +29,6 @@ class Limits:
     max_attempts: int
     prices: Prices | None
     budget_usd: float | None
-
-
-def most_usd(body: Mapping[str, Any], prices: Prices | None) -> float:
-    """The most that one request can cost: no tokenizer makes more tokens of a text than it has bytes."""
-    if prices is None:
-        return 0.0
-    input_tokens = sum(len(canonical_json(one).encode()) + _TOKENS_A_MESSAGE for one in body["messages"])
-    return float(input_tokens * prices.input + body["max_tokens"] * prices.output) / 1e6
 
 
 class Sender:
@@ -211,8 +200,3 @@ class Sender:
         if outcomes:
             self._journal.settle(outcomes)
             self._settled(len(outcomes), self._purse.spent_usd)
-
-
-def backoff_s(attempts: int) -> float:
-    """Seconds to wait after so many failed attempts: exponential, with full jitter so that nobody marches in step."""
-    return random.uniform(0, min(_LONGEST_BACKOFF_S, 2.0 ** (attempts - 1)))

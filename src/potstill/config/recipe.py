@@ -1,7 +1,7 @@
 """The whole recipe: the parts together, and what only holds between them."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -69,10 +69,13 @@ class Recipe(Section):
             raise ValueError(f"collect.signals: {signals} needs a local teacher; an endpoint takes top_k or none")
         if not local and self.student.kind == "pruned":
             raise ValueError("student: pruned cuts layers from a local teacher; with an endpoint take model or scratch")
-        _check_objective(self.objective, self.signals.kind, local)
+        if self.scores_rollouts:
+            self._check_scored_rollouts()
+        else:
+            _check_objective(self.objective, self.signals.kind, local)
         if self.train.hidden_states is not None and self.signals.kind != "full":
             raise ValueError("train.hidden_states: needs the teacher beside the student; set collect.signals to full")
-        if self.train.on_policy is not None and self.signals.kind != "full":
+        if self.train.on_policy is not None and local and self.signals.kind != "full":
             raise ValueError("train.on_policy: needs the teacher beside the student; set collect.signals to full")
         if self.train.on_policy is not None and self.objective.token_weight:
             raise ValueError(
@@ -81,7 +84,8 @@ class Recipe(Section):
             )
         if self.train.cross_tokenizer:
             self._check_cross_tokenizer()
-        if not local and "initial_student" not in self.evaluate.baselines and "fine_tuning" in self.evaluate.baselines:
+        tuned = "fine_tuning" in self.evaluate.baselines and "initial_student" not in self.evaluate.baselines
+        if not local and tuned and not self.scores_rollouts:
             raise ValueError("evaluate.baselines: with an endpoint, training is fine-tuning already")
         return self
 
@@ -116,6 +120,45 @@ class Recipe(Section):
                 "is a product over its tokens, and that needs the models' own probabilities"
             )
 
+    def _check_scored_rollouts(self) -> None:
+        """Raises ValueError where a served teacher's scores of the student's own answers are not enough."""
+        objective, on_policy = self.objective, self.train.on_policy
+        if objective.kind != "reverse_kl":
+            raise ValueError(
+                f"train.objective: {objective.kind} needs more than a server's scores of the student's own answers; "
+                "with train.on_policy and an endpoint take {kind: reverse_kl}, or leave it out"
+            )
+        if objective.temperature != 1:
+            raise ValueError(
+                "train.objective.temperature: a server scores at temperature 1; with train.on_policy leave it out"
+            )
+        if on_policy is not None and on_policy.temperature != 1:
+            raise ValueError(
+                "train.on_policy.temperature: reverse KL from a server's scores is unbiased only for answers sampled "
+                "at temperature 1; leave it out"
+            )
+
+        if self.student.lora is not None and self.student.lora.dropout:
+            raise ValueError(
+                "student.lora.dropout: with dropout the student that is trained is not the one that wrote the answers, "
+                "and reverse KL from a server's scores needs the same; leave it out"
+            )
+
+    @property
+    def scores_rollouts(self) -> bool:
+        """Whether training asks a served teacher to score what the student writes."""
+        return self.teacher.endpoint is not None and self.train.on_policy is not None
+
+    @property
+    def trained_with(self) -> dict[str, Any]:
+        """The train section as plain data, without what only says where a server stands and how it is asked."""
+        data = self.train.model_dump(mode="json")
+        if self.train.on_policy is not None:
+            del data["on_policy"]["endpoint"]
+            if (server := self.train.on_policy.endpoint) is not None:
+                data["on_policy"] |= {"refresh_steps": server.refresh_steps, "importance_cap": server.importance_cap}
+        return data
+
     @property
     def signals(self) -> SampledSignals | FullSignals | TopKSignals | NoSignals:
         """The signals asked for, with the default of the teacher's kind filled in."""
@@ -128,6 +171,8 @@ class Recipe(Section):
         """The objective, with the default of the teacher's kind filled in."""
         if self.train.objective is not None:
             return self.train.objective
+        if self.scores_rollouts:
+            return Objective(kind="reverse_kl")
         stored = self.teacher.model is not None and self.signals.kind != "none"
         return Objective(kind="forward_kl" if stored else "cross_entropy")
 
@@ -142,7 +187,8 @@ def _check_objective(objective: Objective, signals: str, local: bool) -> None:
     if not needs:
         return
     if not local:
-        raise ValueError(f"train.objective: {needs[0]} needs a local teacher; with an endpoint take cross_entropy")
+        instead = "cross_entropy, or add train.on_policy" if needs == ["reverse_kl"] else "cross_entropy"
+        raise ValueError(f"train.objective: {needs[0]} needs a local teacher; with an endpoint take {instead}")
     if signals == "none":
         raise ValueError(f"train.objective: {needs[0]} needs distributions; set collect.signals to sampled or full")
     if signals == "sampled" and set(needs) != {"forward_kl"}:

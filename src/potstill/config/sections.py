@@ -22,16 +22,29 @@ class Prices(Section):
     cached_input: float | None = Field(default=None, ge=0)
 
 
-class Endpoint(Section):
+class Server(Section):
     """An OpenAI-compatible server. The key is read from the environment variable that `api_key_env` names."""
 
     base_url: str = Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")
     model: str = Field(min_length=1)
     api_key_env: str | None = None
-    price_per_million: Prices | None = None
     concurrency: int = Field(default=16, ge=1, le=1024)
     timeout_s: float = Field(default=120, gt=0)
     max_attempts: int = Field(default=6, ge=1)
+
+
+class Endpoint(Server):
+    """A server that answers as the teacher, and what it costs."""
+
+    price_per_million: Prices | None = None
+
+
+class RolloutServer(Server):
+    """A vLLM server that samples the student's answers, and loads its weights anew every `refresh_steps` steps."""
+
+    refresh_steps: int = Field(default=1, ge=1)
+    # With a served teacher, weights of a few steps ago are corrected for by min(q now / q when sampled, cap).
+    importance_cap: float = Field(default=2.0, ge=1)
 
 
 class Teacher(Section):
@@ -262,11 +275,15 @@ class HiddenStates(Section):
 
 
 class OnPolicy(Section):
-    """On-policy distillation: the student writes some of the answers that it is trained on."""
+    """On-policy distillation: the student writes some of the answers that it is trained on.
+
+    A local teacher runs beside the student; a served one scores the tokens, which takes a server such as vLLM's.
+    """
 
     fraction: float = Field(default=0.5, gt=0, le=1)  # of each step's answers
     max_new_tokens: int | None = Field(default=None, ge=1)  # None: those of collect
-    temperature: float = Field(default=1.0, gt=0)  # that the student is sampled with
+    temperature: float = Field(default=1.0, gt=0)  # that the student is sampled with; 1 with a served teacher
+    endpoint: RolloutServer | None = None  # who samples instead of this process
 
 
 class Train(Section):
@@ -274,7 +291,8 @@ class Train(Section):
 
     objective: Objective | None = None  # None: forward_kl where there are distributions, else cross_entropy
     hidden_states: HiddenStates | None = None  # needs collect.signals full: the teacher runs beside the student
-    on_policy: OnPolicy | None = None  # needs collect.signals full: nothing is stored for what is written in training
+    # Of a local teacher it needs collect.signals full: nothing is stored for what is written in training.
+    on_policy: OnPolicy | None = None
     # Learn from a teacher with another tokenizer, by aligning both models' tokens byte by byte.
     cross_tokenizer: bool = False
     tokens_per_batch: int = Field(default=4096, ge=1)  # prompt and answer tokens of one optimizer step

@@ -105,6 +105,8 @@ def _what(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
         )
     purpose = f" Its purpose: {recipe.use.purpose}." if recipe.use.purpose else ""
     trained = "the teacher's distributions" if recipe.objective.kind == "forward_kl" else "the teacher's answers"
+    if recipe.scores_rollouts:
+        trained = "its own answers as the teacher scored them"
     return (
         f"{doubt}A student made by distillation: {made}, trained on {trained} to do one job of "
         f"{shown_teacher(recipe)}.{purpose}"

@@ -22,26 +22,33 @@ def read_reply(data: Any) -> tuple[Reply | None, str]:
     message = choice.get("message") if choice else None
     if choice is None or not isinstance(message, Mapping) or choice.get("finish_reason") == "error":
         return None, ""
-    usage = _mapping(data.get("usage"))
     content, thought = _content(message.get("content"))
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning")) or thought
     if not reasoning:
         reasoning, content = _split_thinking(content)
     refusal = _text(message.get("refusal"))
-    cached = _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
     reply = Reply(
         text=content or refusal,
         finish_reason="refusal" if refusal else _text(choice.get("finish_reason")),
         reasoning=reasoning,
-        input_tokens=_count(usage.get("prompt_tokens")),
-        cached_tokens=_count(usage.get("prompt_cache_hit_tokens")) if cached is None else cached,
-        output_tokens=_count(usage.get("completion_tokens")),
-        reasoning_tokens=_count(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+        **read_usage(data),
         served_model=_text(data.get("model")) or None,
         top_logprobs=_logprobs(choice.get("logprobs")),
     )
     kept = {**data, "choices": [{**choice, "logprobs": None}, *data["choices"][1:]]} if reply.top_logprobs else data
     return reply, _whole_characters(json.dumps(kept, ensure_ascii=False))
+
+
+def read_usage(data: Mapping[str, Any]) -> dict[str, int | None]:
+    """The token counts of a reply by the names of `Reply`'s fields, None where the server does not say."""
+    usage = _mapping(data.get("usage"))
+    cached = _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    return {
+        "input_tokens": _count(usage.get("prompt_tokens")),
+        "cached_tokens": _count(usage.get("prompt_cache_hit_tokens")) if cached is None else cached,
+        "output_tokens": _count(usage.get("completion_tokens")),
+        "reasoning_tokens": _count(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+    }
 
 
 def error_in(data: Any) -> tuple[int | None, str]:

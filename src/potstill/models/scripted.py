@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from potstill.models.http import Permanent, Sampling, request_body
+from potstill.models.client import Permanent
+from potstill.models.http import Sampling, request_body
 from potstill.records import Message, ModelIdentity, Reply
 
 Script = Mapping[str, str | Reply] | Callable[[Sequence[Message]], str | Reply]

@@ -1,5 +1,6 @@
 """Losses of the chunked head: towards tokens, stored samples, stored top-k lists, or whole distributions."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -71,12 +72,22 @@ def sampled_loss(samples: Samples) -> ChunkLoss:
     return of_chunk
 
 
-def policy_gradient_loss(ids: Tensor, log_p: Tensor) -> ChunkLoss:
+def policy_gradient_loss(
+    ids: Tensor, log_p: Tensor, own: Tensor | None = None, drawn: Tensor | None = None, cap: float = math.inf
+) -> ChunkLoss:
     """Reverse KL from tokens that the student sampled itself, `ids` (N,), and the teacher's log p of them (N,).
 
     The value is log q - log p, whose mean over the student's samples is KL(Q‖P). The gradient is that of
     -advantage·log q with advantage = log p - log q held constant, whose mean is KL(Q‖P)'s (Williams 1992, the score
     function estimator). Differentiating the value itself would have a mean of zero; see docs/objectives.md.
+
+    `own` (N,) is False for tokens that somebody else wrote: those have cross-entropy, -log q, whose gradient is that of
+    the advantage 1.
+
+    `drawn` (N,) is log q of the tokens as they were sampled, by weights that may be some steps old. Value and advantage
+    are then weighted by min(q/q_drawn, `cap`), held constant: truncated importance sampling (Ionides 2008), token by
+    token as in IMPALA (Espeholt et al. 2018, eq. 1). With no cap that has no bias in the choice of the token; what was
+    sampled before it stays that of the older weights. Where everything is fresh, the weights are 1.
     """
 
     def of_chunk(start: int, _stop: int) -> BlockLoss:
@@ -84,8 +95,16 @@ def policy_gradient_loss(ids: Tensor, log_p: Tensor) -> ChunkLoss:
             mine = slice(start + low, start + high)
             taken = ids[mine, None]
             log_q = torch.log_softmax(logits, -1)
-            advantage = log_p[mine, None].to(log_q.dtype) - log_q.gather(-1, taken)
-            return -advantage.sum(), log_q.exp_().mul_(advantage).scatter_add_(-1, taken, -advantage)
+            taken_q = log_q.gather(-1, taken)
+            advantage = log_p[mine, None].to(log_q.dtype) - taken_q
+            if drawn is not None:
+                ratio = taken_q - drawn[mine, None].to(log_q.dtype)
+                advantage = advantage * ratio.clamp(max=math.log(cap)).exp()
+            value = -advantage
+            if own is not None:
+                value = torch.where(own[mine, None], value, -taken_q)
+                advantage = torch.where(own[mine, None], advantage, 1.0)
+            return value.sum(), log_q.exp_().mul_(advantage).scatter_add_(-1, taken, -advantage)
 
         return of_block
 

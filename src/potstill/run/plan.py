@@ -1,5 +1,6 @@
 """What a run would do and take, said before anything is spent: no request is sent and nothing is fetched."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 
 _CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English, used only where no tokenizer is at hand; the plan says so
 _TOO_LONG_NAMED = 3  # so many prompts that are too long are named
+_DEVIATIONS = 4  # so many standard deviations over the number of answers that the student is expected to write
 _SLOWER = 3  # the quickstart took twice its arithmetic, on two cores with bf16
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What training asks a served teacher at most, were every answer of the student as long as may be."""
+
+    requests: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,7 @@ class Plan:
     cost_usd_at_most: float | None  # of the requests still to be sent; None for a local teacher and for unknown prices
     needs: Needs
     tokenizers: tuple[str, ...]
+    scoring: "Scoring | None" = None  # of what the student writes, by a served teacher
 
     def lines(self) -> list[str]:
         """The plan in words."""
@@ -50,6 +61,7 @@ class Plan:
             f"prompts: {self.rows:,} rows, {self.removed:,} duplicates removed; {split}",
             f"requests: {self.requests:,}, of which {self.answered:,} are answered already",
             f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
+            *self._scoring(),
             f"cost: {self._cost()}",
             *self._needs(),
             *self.tokenizers,
@@ -60,6 +72,12 @@ class Plan:
                 f"too long: {len(tokens.too_long):,} prompts leave no room for an answer in the context: {some}"
             )
         return lines
+
+    def _scoring(self) -> list[str]:
+        found = self.scoring
+        if found is None:
+            return []
+        return [f"scoring: at most {found.requests:,} requests of {found.tokens:,} tokens while training"]
 
     def _cost(self) -> str:
         endpoint = self.recipe.teacher.endpoint
@@ -116,6 +134,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
     requests = len(found.prompts) * recipe.collect.answers_per_prompt
     answered = min(_answered(recipe, found.prompts, folder), requests)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
+    scoring = _scoring(recipe, tokens, len(found.prompts) - holdout)
     return Plan(
         recipe=recipe,
         terms=decision,
@@ -127,7 +146,8 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         answered=answered,
         tokens=tokens,
         answer_tokens_at_most=requests * recipe.collect.max_new_tokens,
-        cost_usd_at_most=_cost(recipe, tokens.prompt, requests, answered),
+        cost_usd_at_most=_cost(recipe, tokens.prompt, requests, answered, scoring),
+        scoring=scoring,
         needs=estimate_needs(recipe, found.prompts, tokens, teacher, folder),
         tokenizers=_tokenizers(recipe, teacher),
     )
@@ -178,14 +198,26 @@ def _answered(recipe: Recipe, prompts: tuple[Prompt, ...], folder: Path) -> int:
         return sum(row.prompt_hash in wanted for row in journal.answers())
 
 
-def _cost(recipe: Recipe, prompt_tokens: int, requests: int, answered: int) -> float | None:
+def _scoring(recipe: Recipe, tokens: Tokens, train_prompts: int) -> Scoring | None:
+    on_policy = recipe.train.on_policy
+    if on_policy is None or not recipe.scores_rollouts:
+        return None
+    answers = train_prompts * recipe.collect.answers_per_prompt * recipe.train.epochs
+    spread = math.sqrt(answers * on_policy.fraction * (1 - on_policy.fraction))
+    requests = min(answers, math.ceil(answers * on_policy.fraction + _DEVIATIONS * spread))
+    longest = on_policy.max_new_tokens or recipe.collect.max_new_tokens
+    return Scoring(requests, math.ceil(requests * (tokens.prompt_train / max(train_prompts, 1) + longest)))
+
+
+def _cost(recipe: Recipe, prompt_tokens: int, requests: int, answered: int, scoring: Scoring | None) -> float | None:
     endpoint = recipe.teacher.endpoint
     if endpoint is None or endpoint.price_per_million is None or not requests:
         return None
     prices = endpoint.price_per_million
     asked = prompt_tokens * recipe.collect.answers_per_prompt * prices.input
     said = requests * recipe.collect.max_new_tokens * prices.output
-    return (asked + said) / 1e6 * (requests - answered) / requests
+    scored = scoring.tokens * prices.input + scoring.requests * prices.output if scoring is not None else 0.0
+    return ((asked + said) * (requests - answered) / requests + scored) / 1e6
 
 
 def _tokenizers(recipe: Recipe, teacher: Path | None) -> tuple[str, ...]:
@@ -197,6 +229,8 @@ def _tokenizers(recipe: Recipe, teacher: Path | None) -> tuple[str, ...]:
             return ("vocabulary, chat template: the teacher's own (the student takes the teacher's tokenizer)",)
         case ModelStudent(model=reference) | ScratchStudent(tokenizer=str(reference)):
             student = cached(reference)
+    if recipe.scores_rollouts:
+        return ("vocabulary: the endpoint's must be the student's; compared when the first answer is scored",)
     if recipe.teacher.endpoint is not None:
         return ("vocabulary, chat template: the endpoint's are not known; the student learns from text in its own",)
     if teacher is None or student is None:

@@ -71,9 +71,11 @@ def _collect_reads(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _train_reads(recipe: Recipe) -> Mapping[str, Any]:
-    train = _filled(recipe)["train"]
+    train = recipe.trained_with | {"objective": recipe.objective.model_dump(mode="json")}
     del train["checkpoint_every_s"]  # says when to save, not what comes out
-    return {
+    endpoint = recipe.teacher.endpoint
+    scores = {"scored_by": [endpoint.base_url, endpoint.model]} if endpoint and recipe.scores_rollouts else {}
+    return scores | {
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
         "signals": recipe.signals.model_dump(mode="json"),
         "train_on_truncated": recipe.collect.train_on_truncated,
@@ -170,9 +172,10 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
             # Asked again rather than read back from the marker: only the gate makes a Clearance.
             return collect(recipe, clear(recipe), read_prompts(folder / "prompts.parquet"), folder, reporter)
         case "train":
+            from potstill.terms import clear
             from potstill.train import train
 
-            return train(recipe, folder, reporter)
+            return train(recipe, folder, reporter, clear(recipe) if recipe.scores_rollouts else None)
         case "evaluate":
             from potstill.evaluate import evaluate
 

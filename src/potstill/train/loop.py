@@ -75,10 +75,11 @@ def run_loop(
             rate = learning_rate(step, len(plan), train)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            members, own = [answers[index] for index in batch], 0
+            members = [answers[index] for index in batch]
+            wrote: dict[str, Any] = {}
             if rollouts is not None:
                 with autocast(train, accelerator.device):
-                    members, own = rollouts.mix(members, step)
+                    members, wrote = rollouts.mix(members, step)
             pad = student.tokenizer.pad_token_id or 0
             loss, norm = _step(accelerator, module, optimizer, parameters, members, targets, train, pad)
             if not math.isfinite(loss) or not math.isfinite(norm):
@@ -91,13 +92,15 @@ def run_loop(
             seconds += time.monotonic() - started
             line = {
                 "step": step + 1, "steps": len(plan), "epoch": epoch, "tokens": tokens, "loss": loss,
-                "learning_rate": rate, "grad_norm": norm, "seconds": round(seconds, 3),
+                "learning_rate": rate, "grad_norm": norm, "seconds": round(seconds, 3), **wrote,
             }  # fmt: skip
-            _log(paths.metrics, line if rollouts is None else {**line, "rollouts": own})
+            _log(paths.metrics, line)
             meter.advance(1, f"loss {loss:.3f}")
             if time.monotonic() - saved >= train.checkpoint_every_s and step + 1 < len(plan):
                 save_checkpoint(paths, run, parameters, optimizer, losses, tokens, seconds)
                 saved = time.monotonic()
+                if rollouts is not None:
+                    rollouts.saved(step + 1)
     network.eval()
     if train.gradient_checkpointing:
         network.activation_checkpointing_disable()

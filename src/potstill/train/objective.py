@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from potstill.train.targets import (
     live_targets,
     narrow_linears,
     sampled_targets,
+    scored_targets,
     summed_targets,
     token_targets,
     top_k_targets,
@@ -32,6 +34,9 @@ def make_targets(recipe: Recipe, folder: Path, teacher: Any, answers: Sequence[A
     `teacher` loads the local teacher when it is called, which stored signals never do. Raises PotstillError for a
     store that belongs to something else, RecipeError for signals that the objective can't do with.
     """
+    if recipe.scores_rollouts:
+        server = recipe.train.on_policy.endpoint if recipe.train.on_policy is not None else None
+        return partial(scored_targets, cap=server.importance_cap) if server is not None else scored_targets
     objective = recipe.objective
     weighted: list[tuple[float, Targets]] = []
     if objective.token_weight:

@@ -11,11 +11,14 @@ import torch
 
 from potstill.answers import Answer, load_answers
 from potstill.config import Recipe, Train
-from potstill.errors import RecipeError
+from potstill.errors import RecipeError, TermsStopped
 from potstill.models.fetch import fetch, file_sha256
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
-from potstill.records import StageResult, content_hash
+from potstill.records import Clearance, StageResult, content_hash
+from potstill.rendering import end_of_turn
+from potstill.store.journal import Journal
+from potstill.store.scores import SCORES, Scores, spent_usd
 from potstill.students.build import add_lora, build_student, save_student
 from potstill.train.cross_tokenizer import align_training, cross_tokenizer_targets
 from potstill.train.loop import Paths, run_loop
@@ -23,14 +26,17 @@ from potstill.train.module import StateMatching
 from potstill.train.objective import make_targets, state_matching
 from potstill.train.precision import mixed_precision
 from potstill.train.rollouts import Rollouts
+from potstill.train.served import ServedTeacher
+from potstill.train.served_student import ServedStudent
 from potstill.train.targets import Targets, token_targets
 
 
-def train(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
+def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance | None = None) -> StageResult:
     """Build and train the student of a run folder whose answers are collected.
 
-    Leaves checkpoints/initial (the untrained student), student/, metrics.jsonl, and baselines/fine_tuning where the
-    recipe asks for that baseline.
+    Leaves checkpoints/initial (the untrained student), student/, metrics.jsonl, baselines/fine_tuning where the recipe
+    asks for that baseline, and scores.jsonl where a served teacher scored what the student wrote. Scoring asks the
+    teacher, so it takes the `clearance`: raises TermsStopped without.
     """
 
     @cache
@@ -39,6 +45,8 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
             raise RecipeError("student: this kind needs a local teacher; with an endpoint give student.tokenizer")
         return LocalModel.load(fetch(recipe.teacher.model, recipe.teacher.sha256, reporter), recipe.teacher.model)
 
+    if recipe.scores_rollouts and not isinstance(clearance, Clearance):
+        raise TermsStopped("no clearance: the teacher is not asked before the terms gate has given one")
     initial, made = _initial_student(recipe, folder, teacher, reporter)
     same_tokens = recipe.teacher.model is not None and _same_vocabulary(recipe, initial, reporter)
     answers = load_answers(
@@ -54,10 +62,16 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
         if aligned is None
         else cross_tokenizer_targets(teacher(), aligned)
     )
-    run = content_hash([recipe.train.model_dump(mode="json"), recipe.objective.kind, recipe.signals.kind, made, data])
+    told: list[Any] = [recipe.trained_with, recipe.objective.kind, recipe.signals.kind, made, data]
+    served = _served_teacher(recipe, folder, initial, clearance, reporter)
+    if served is not None and recipe.teacher.endpoint is not None:
+        told.append([recipe.teacher.endpoint.base_url, recipe.teacher.endpoint.model])
+    run = content_hash(told)
     paths = Paths(folder / "checkpoints", folder / "metrics.jsonl")
     matching = state_matching(recipe, initial, teacher)
-    _train_into(folder / "student", initial, recipe, answers, targets, paths, run, reporter, matching, on_policy=True)
+    _train_into(
+        folder / "student", initial, recipe, answers, targets, paths, run, reporter, matching, served, on_policy=True
+    )
     outputs = ["checkpoints/initial", "student", "metrics.jsonl"]
     if "fine_tuning" in recipe.evaluate.baselines:
         reporter.say("baseline: plain fine-tuning on the same answers")
@@ -75,7 +89,27 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
     }  # fmt: skip
     if aligned is not None:
         facts["cross_tokenizer"] = aligned.facts()
+    if served is not None:
+        facts |= served.spending.facts()
+        outputs += [SCORES] if (folder / SCORES).exists() else []
     return StageResult(tuple(outputs), facts)
+
+
+def _served_teacher(
+    recipe: Recipe, folder: Path, student: LocalModel, clearance: Clearance | None, reporter: Reporter
+) -> ServedTeacher | None:
+    """Who scores what the student writes, where the recipe has it so, with what the run has spent so far."""
+    section, budget_usd = recipe.teacher.endpoint, recipe.collect.budget_usd
+    if section is None or not recipe.scores_rollouts:
+        return None
+    spent = 0.0
+    if budget_usd is not None:
+        with Journal(folder / "answers.sqlite", read_only=True) as journal:
+            spent = spent_usd(folder, journal, section.price_per_million)
+    return ServedTeacher(
+        section, clearance, student.tokenizer, Scores(folder / SCORES),
+        budget_usd=budget_usd, spent_usd=spent, say=reporter.say,
+    )  # fmt: skip
 
 
 def _initial_student(
@@ -132,27 +166,28 @@ def _same_vocabulary(recipe: Recipe, student: LocalModel, reporter: Reporter) ->
 
 def _train_into(
     home: Path, student: LocalModel, recipe: Recipe, answers: Sequence[Answer], targets: Targets, paths: Paths,
-    run: str, reporter: Reporter, matching: StateMatching | None = None, *, on_policy: bool = False,
+    run: str, reporter: Reporter, matching: StateMatching | None = None, teacher: ServedTeacher | None = None, *,
+    on_policy: bool = False,
 ) -> None:  # fmt: skip
     """Train and save under `home`; a trained student of the same run that is already there is left alone."""
     note = home / "trained.json"
     if note.exists() and json.loads(note.read_text(encoding="utf-8"))["run"] == run:
         return
     settings: Train = recipe.train
-    section = settings.on_policy if on_policy else None
-    longest = (section.max_new_tokens if section else None) or recipe.collect.max_new_tokens
-    rollouts = Rollouts(section, student, longest, settings.seed) if section else None
+    network, adapted = student.network, None
     if recipe.student.lora is not None:
         torch.manual_seed(settings.seed)  # peft draws the adapters' first values
         adapted = add_lora(student.network, recipe.student.lora)
-        losses = run_loop(
-            student, adapted.get_base_model(), answers, targets, settings, paths, run, reporter, matching, rollouts
-        )
+        network = adapted.get_base_model()
+    server_home = paths.checkpoints / "served"
+    rollouts = None
+    if on_policy and settings.on_policy is not None:
+        server = _served_student(recipe, student, adapted or network, server_home, run, reporter)
+        longest = settings.on_policy.max_new_tokens or recipe.collect.max_new_tokens
+        rollouts = Rollouts(settings.on_policy, student, longest, settings.seed, teacher, server)
+    losses = run_loop(student, network, answers, targets, settings, paths, run, reporter, matching, rollouts)
+    if adapted is not None:
         student.network = adapted.merge_and_unload()
-    else:
-        losses = run_loop(
-            student, student.network, answers, targets, settings, paths, run, reporter, matching, rollouts
-        )
     partial = home.with_name(home.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     save_student(student, partial)
@@ -161,3 +196,20 @@ def _train_into(
     partial.rename(home)
     for leftover in (paths.checkpoints / "latest.pt", paths.checkpoints / "latest.partial"):
         leftover.unlink(missing_ok=True)
+    shutil.rmtree(server_home, ignore_errors=True)
+
+
+def _served_student(
+    recipe: Recipe, student: LocalModel, network: Any, home: Path, run: str, reporter: Reporter
+) -> ServedStudent | None:
+    """The server that samples in the place of this process, where the recipe names one.
+
+    Saving `network`, the student's or its LoRA form, gives what the server loads.
+    """
+    section = recipe.train.on_policy.endpoint if recipe.train.on_policy is not None else None
+    if section is None:
+        return None
+    return ServedStudent(
+        section, network.save_pretrained, home, run, end_of_turn(student.tokenizer),
+        lora=recipe.student.lora is not None, say=reporter.say,
+    )  # fmt: skip

@@ -1,5 +1,6 @@
 """What a batch is trained towards: stored samples or lists, a live teacher's distributions, or the answers' tokens."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from potstill.objectives.gradients import Part
 from potstill.objectives.head import ChunkLoss
 from potstill.objectives.transform import logit_transform
 from potstill.store.signals import SignalStore
+from potstill.train.rollouts import Rollout
 
 
 class Batch:
@@ -52,6 +54,31 @@ def token_targets(batch: Batch) -> Target:
     """Cross-entropy on the answers' own tokens."""
     ids = [token for one in batch.answers for token in one.example.tokens[one.example.prompt_length :]]
     return Target(packed.token_loss(torch.tensor(ids, device=batch.tokens.device)))
+
+
+def scored_targets(batch: Batch, cap: float = math.inf) -> Target:
+    """Reverse KL as a policy gradient on what the student wrote and the teacher scored; cross-entropy on other answers.
+
+    A served teacher gives log p of single tokens only, so that is all there is to learn from its stored answers' text.
+    Where a server sampled, importance weights are cut at `cap`.
+    """
+    ids: list[int] = []
+    log_p: list[float] = []
+    log_q: list[float] = []
+    own: list[bool] = []
+    drawn = False
+    for one in batch.answers:
+        nothing = (0.0,) * one.example.answer_length
+        scores, sampled = (one.log_p, one.log_q) if isinstance(one, Rollout) else (None, None)
+        drawn = drawn or sampled is not None
+        ids += one.example.tokens[one.example.prompt_length :]
+        log_p += scores or nothing
+        log_q += sampled or nothing
+        own += [scores is not None] * one.example.answer_length
+    device = batch.tokens.device
+    tokens, ours = torch.tensor(ids, device=device), torch.tensor(own, device=device)
+    given, taken = (torch.tensor(one, dtype=torch.float32, device=device) for one in (log_p, log_q))
+    return Target(packed.policy_gradient_loss(tokens, given, ours, taken if drawn else None, cap))
 
 
 def sampled_targets(store: SignalStore, draws: int) -> Targets:

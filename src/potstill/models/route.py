@@ -1,6 +1,7 @@
 """What may be sent on a route right now: an adaptive number of requests, one shared pause, within the budget."""
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -8,6 +9,7 @@ Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[object]]
 
 _FIRST_WINDOW = 16.0
+_LONGEST_BACKOFF_S = 60.0
 _SHORTEST_PAUSE_S = 1.0  # a server that says "0 seconds" again and again is not hammered
 
 
@@ -104,3 +106,8 @@ class Purse:
         self._reserved_usd = self._reserved_usd - most_usd if self._holders else 0.0
         self.spent_usd += cost_usd
         self._changed.set()
+
+
+def backoff_s(attempts: int) -> float:
+    """Seconds to wait after so many failed attempts: exponential, with full jitter so that nobody marches in step."""
+    return random.uniform(0, min(_LONGEST_BACKOFF_S, 2.0 ** (attempts - 1)))
