@@ -36,9 +36,7 @@ def right_pad(sequences: Sequence[Sequence[int]], pad: int) -> Tensor:
     return tokens
 
 
-def hidden_states(
-    network: Any, tokens: Tensor, prefix: int = 0, layers: Sequence[int] = ()
-) -> tuple[Tensor, ...]:
+def hidden_states(network: Any, tokens: Tensor, prefix: int = 0, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
     """Final hidden states (B, T - prefix, D) of right-padded tokens (B, T) whose first `prefix` columns are one row.
 
     With prefix = 0 all T columns go through the layers. Equal to the plain forward pass up to rounding. After them
