@@ -210,7 +210,8 @@ SECTION_KEYS = {
     "student": {"kind", "keep_layers", "calibration_tokens", "lora"},
     "train": {
         "objective", "hidden_states", "on_policy", "tokens_per_batch", "tokens_per_micro_batch",
-        "gradient_checkpointing", "epochs", "learning_rate", "warmup_fraction", "weight_decay", "betas", "max_grad_norm", "precision", "seed",
+        "gradient_checkpointing", "epochs", "learning_rate",
+        "warmup_fraction", "weight_decay", "betas", "max_grad_norm", "precision", "seed",
         "checkpoint_every_s", "cross_tokenizer",
     },
     "evaluate": {"judge", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed"},
