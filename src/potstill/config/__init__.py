@@ -8,12 +8,9 @@ from potstill.config.sections import (
     Evaluate,
     Export,
     FullSignals,
-    HiddenStates,
     Lora,
     ModelStudent,
     NoSignals,
-    Objective,
-    OnPolicy,
     Permission,
     Prices,
     Prompts,
@@ -21,12 +18,11 @@ from potstill.config.sections import (
     SampledSignals,
     ScratchStudent,
     Teacher,
-    Term,
     TopKSignals,
-    Train,
     Use,
     WorkedExample,
 )
+from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Train
 
 __all__ = [
     "FIGURES",

@@ -11,16 +11,15 @@ from potstill.config.sections import (
     Export,
     FullSignals,
     NoSignals,
-    Objective,
     Prompts,
     SampledSignals,
     Section,
     Student,
     Teacher,
     TopKSignals,
-    Train,
     Use,
 )
+from potstill.config.training import Objective, Train
 
 FIGURES = (
     "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "chrf", "parameter_ratio", "decode_speedup",
