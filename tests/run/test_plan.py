@@ -11,12 +11,12 @@ from conftest import WORDS, Lines
 
 from potstill.config import FullSignals, Recipe, SampledSignals, TopKSignals
 from potstill.errors import RecipeError
+from potstill.models.folder import context_tokens
 from potstill.records import StageResult
 from potstill.run import plan
 from potstill.run.folder import write_recipe
 from potstill.run.sizes import (
     Weights,
-    context_tokens,
     disk_bytes,
     measured_flops_per_s,
     read_weights,

@@ -8,6 +8,7 @@ from potstill.config.sections import (
     Evaluate,
     Export,
     FullSignals,
+    FurtherTeacher,
     Lora,
     ModelStudent,
     NoSignals,
@@ -22,16 +23,19 @@ from potstill.config.sections import (
     Use,
     WorkedExample,
 )
+from potstill.config.teachers import FIRST
 from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Train
 
 __all__ = [
     "FIGURES",
+    "FIRST",
     "Collect",
     "Condition",
     "Endpoint",
     "Evaluate",
     "Export",
     "FullSignals",
+    "FurtherTeacher",
     "HiddenStates",
     "Lora",
     "ModelStudent",

@@ -41,12 +41,20 @@ class Teacher(Section):
     endpoint: Endpoint | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # of the wheel, for a pypi: reference
     license: str | None = None  # SPDX id, where neither the reference nor the model's folder tells
+    weight: float = Field(default=1.0, gt=0)  # in the mixture of the teachers of a prompt; brought to a sum of 1 there
+    tags: tuple[str, ...] = ()  # takes part in the prompts that carry one of them; in every prompt where there are none
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.model is None) == (self.endpoint is None):
             raise ValueError("give either model (local weights) or endpoint (a server), not both and not neither")
         return self
+
+
+class FurtherTeacher(Teacher):
+    """One of several teachers besides the first, by a name of its own."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$")  # of its folder under signals/, and in the report
 
 
 class Permission(Section):
@@ -79,6 +87,7 @@ class Prompts(Section):
 
     source: Path
     field: str = "prompt"
+    tag: str | None = None  # the field that holds a prompt's tag, a text or null: teachers may be chosen by it
     system: str | None = None  # put before each prompt that brings no system message of its own
     examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too
     holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash

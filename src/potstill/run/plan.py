@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.config import ModelStudent, PrunedStudent, Recipe, ScratchStudent
 from potstill.models.fetch import cached
+from potstill.models.folder import context_tokens
 from potstill.progress import Reporter, Silent
 from potstill.records import Prompt
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.needs import Needs, Tokens, estimate_needs
-from potstill.run.sizes import context_tokens
 from potstill.run.stages import questions
 
 if TYPE_CHECKING:
