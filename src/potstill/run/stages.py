@@ -209,9 +209,15 @@ def clearance_facts(folder: Path) -> Mapping[str, Any]:
 
 def _terms(recipe: Recipe) -> StageResult:
     from potstill.export.obligations import check_name
-    from potstill.terms import clear, decide
+    from potstill.terms import clear, decide, decide_each
 
     facts: dict[str, Any] = {**asdict(clear(recipe)), "url": decide(recipe).url}
+    if recipe.more_teachers:
+        kept = ("teacher", "verdict", "rule", "document", "section", "version_or_date", "url", "obligations", "reason")
+        facts["teachers"] = {
+            name: {key: value for key, value in asdict(one).items() if key in kept}
+            for name, one in decide_each(recipe).items()
+        }
     # A name that the terms forbid would otherwise stop the export, after everything has been paid for.
     check_name(recipe, facts)
     permission = recipe.use.permission
