@@ -15,13 +15,13 @@ from potstill.collect.score import score_answers
 from potstill.config import SampledSignals, TopKSignals
 from potstill.models.local import LocalModel
 from potstill.objectives.gradients import Part
+from potstill.objectives.mixture import places
 from potstill.progress import Silent
 from potstill.records import Clearance
 from potstill.store.signals import SignalStore
 from potstill.train.loop import make_batch
 from potstill.train.mixture import (
     live_mixture_targets,
-    places,
     sampled_mixture_targets,
     top_k_mixture_targets,
 )
@@ -104,7 +104,7 @@ def test_one_teacher_of_weight_one_is_a_live_teacher(models: dict[str, LocalMode
 
 def test_places_follow_the_answers() -> None:
     lengths = [one.example.answer_length for one in TAGGED]
-    found = places(TAGGED, shares)
+    found = places(lengths, [shares(one) for one in TAGGED])
     assert found["c"][0] == [number for number in range(len(TAGGED)) if number % 3 != 0]
     total = torch.zeros(sum(lengths), dtype=torch.float64)
     for _, place in found.values():

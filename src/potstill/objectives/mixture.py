@@ -4,7 +4,7 @@ P = Σ w_k P_k with weights that sum to 1 at every position, an arithmetic mixtu
 drawn with probability w_k for each position. docs/objectives.md says how stored signals stand for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,6 +26,24 @@ class Place(NamedTuple):
         """Which of the M positions lie in start..stop."""
         low, high = torch.searchsorted(self.positions, torch.tensor([start, stop])).tolist()
         return low, high
+
+
+def places(lengths: Sequence[int], shares: Sequence[Mapping[str, float]]) -> dict[str, tuple[list[int], Place]]:
+    """For each teacher the sequences that it takes part in, by number, and its place in the positions of all of them.
+
+    `lengths` are the supervised positions of each sequence, `shares` its teachers' weights, which sum to 1.
+    """
+    rows: dict[str, list[int]] = {}
+    positions: dict[str, list[Tensor]] = {}
+    weights: dict[str, list[Tensor]] = {}
+    start = 0
+    for row, (length, mine) in enumerate(zip(lengths, shares, strict=True)):
+        for name, weight in mine.items():
+            rows.setdefault(name, []).append(row)
+            positions.setdefault(name, []).append(torch.arange(start, start + length))
+            weights.setdefault(name, []).append(torch.full((length,), weight, dtype=torch.float64))
+        start += length
+    return {name: (found, Place(torch.cat(positions[name]), torch.cat(weights[name]))) for name, found in rows.items()}
 
 
 class Member(NamedTuple):

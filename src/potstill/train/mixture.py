@@ -19,20 +19,8 @@ from potstill.train.targets import Batch, FrozenHead, Target, Targets, bound_sam
 SharesOf = Callable[[Answer], Mapping[str, float]]
 
 
-def places(answers: Sequence[Answer], shares: SharesOf) -> dict[str, tuple[list[int], Place]]:
-    """For each teacher the rows (answers of the batch) that it takes part in, and its place in their positions."""
-    rows: dict[str, list[int]] = {}
-    positions: dict[str, list[Tensor]] = {}
-    weights: dict[str, list[Tensor]] = {}
-    start = 0
-    for row, answer in enumerate(answers):
-        stop = start + answer.example.answer_length
-        for name, weight in shares(answer).items():
-            rows.setdefault(name, []).append(row)
-            positions.setdefault(name, []).append(torch.arange(start, stop))
-            weights.setdefault(name, []).append(torch.full((stop - start,), weight, dtype=torch.float64))
-        start = stop
-    return {name: (found, Place(torch.cat(positions[name]), torch.cat(weights[name]))) for name, found in rows.items()}
+def _places(answers: Sequence[Answer], shares: SharesOf) -> dict[str, tuple[list[int], Place]]:
+    return mixture.places([one.example.answer_length for one in answers], [shares(one) for one in answers])
 
 
 def live_mixture_targets(
@@ -64,7 +52,7 @@ def live_mixture_targets(
         return Member(place, outputs, transforms[name])
 
     def bind(batch: Batch) -> Target:
-        found = places(batch.answers, shares)
+        found = _places(batch.answers, shares)
         members = [member(name, rows, place, batch) for name, (rows, place) in found.items()]
         return Target(packed.dense_loss(parts, mixture.mixture_logits(members, width, temperature), temperature))
 
@@ -75,7 +63,7 @@ def sampled_mixture_targets(stores: Mapping[str, tuple[SignalStore, int]], share
     """Forward KL from the samples of each teacher, by name with its store and its draws; `mixture.mixed_samples`."""
 
     def bind(batch: Batch) -> Target:
-        found = places(batch.answers, shares)
+        found = _places(batch.answers, shares)
         parts = [
             (place, bound_samples(*stores[name], [batch.answers[row].key for row in rows]))
             for name, (rows, place) in found.items()
@@ -93,7 +81,7 @@ def top_k_mixture_targets(stores: Mapping[str, SignalStore], shares: SharesOf, p
     """Objectives over each teacher's stored lists, added with the teachers' weights; `mixture.mixed_top_k_loss`."""
 
     def bind(batch: Batch) -> Target:
-        found = places(batch.answers, shares)
+        found = _places(batch.answers, shares)
         lists = [
             (place, bound_top_k(stores[name], [batch.answers[row].key for row in rows], batch.tokens.device))
             for name, (rows, place) in found.items()
