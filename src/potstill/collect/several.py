@@ -13,7 +13,7 @@ from potstill.collect.local import answer_batch
 from potstill.collect.questions import Limit, Question, ask, batches, refuse_too_long
 from potstill.collect.score import score_answers
 from potstill.collect.table import write_answers_table
-from potstill.config import FIRST, Recipe, SampledSignals, TopKSignals
+from potstill.config import FIRST, Recipe, SampledSignals, TopKSignals, called
 from potstill.errors import RecipeError, TermsStopped
 from potstill.models.fetch import fetch
 from potstill.models.folder import context_tokens, weights_revision
@@ -112,7 +112,7 @@ def _limits(recipe: Recipe, homes: Mapping[str, _Home], prompts: Sequence[Prompt
             (limit, name) for name in recipe.shares(prompt.tag) if (limit := homes[name].context_tokens) is not None
         ]
         shortest = min(bounded, default=None)
-        found[prompt.hash] = Limit(shortest[0], f"the context of teacher {shortest[1]}") if shortest else Limit(None)
+        found[prompt.hash] = Limit(shortest[0], f"the context of {called(shortest[1])}") if shortest else Limit(None)
     return found
 
 
@@ -165,7 +165,7 @@ def _score(
         mine = {key: example for key, (prompt, example) in examples.items() if name in shares[prompt]}
         if not mine:
             continue
-        reporter.say(f"teacher {name} reads {len(mine):,} answers")
+        reporter.say(f"{called(name)} reads {len(mine):,} answers")
         # Each teacher draws with random numbers of its own, so that their errors do not add up.
         seed = request_seed(recipe.collect.seed, name, 0)
         score_answers(home.load(), clearance, mine, signals, folder / name, reporter, seed=seed)

@@ -23,7 +23,7 @@ from potstill.config.sections import (
     Use,
     WorkedExample,
 )
-from potstill.config.teachers import FIRST
+from potstill.config.teachers import FIRST, called
 from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Train
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Train",
     "Use",
     "WorkedExample",
+    "called",
     "load_recipe",
     "parse_condition",
     "recipe_from",

@@ -18,6 +18,11 @@ def by_name(first: Teacher, more: Sequence[FurtherTeacher]) -> dict[str, Teacher
     return {FIRST: first, **{one.name: one for one in more}}
 
 
+def called(name: str) -> str:
+    """A teacher in a sentence: "the first teacher", or "teacher code"."""
+    return "the first teacher" if name == FIRST else f"teacher {name}"
+
+
 def shares(teachers: Teachers, tag: str | None) -> dict[str, float]:
     """The teachers of a prompt with this tag and their weights, which sum to 1, in the recipe's order.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill import __version__
-from potstill.config import ModelStudent, PrunedStudent, Recipe
+from potstill.config import ModelStudent, PrunedStudent, Recipe, called
 from potstill.export.lineage import base_model, license_id, shown_teacher, shown_teachers
 from potstill.export.obligations import obligations_of, sentence
 from potstill.ledger import tree_hashes
@@ -136,7 +136,7 @@ def _teacher(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
 def _one_of_several(name: str, shown: str, recipe: Recipe) -> str:
     one = recipe.teachers[name]
     where = f"in prompts tagged {' or '.join(one.tags)}" if one.tags else "in every prompt"
-    return f"- {name}: `{shown}`, weight {one.weight:g}, takes part {where}"
+    return f"- {called(name)}: `{shown}`, weight {one.weight:g}, takes part {where}"
 
 
 def _terms(recipe: Recipe, terms_facts: Mapping[str, Any]) -> str:
@@ -148,7 +148,7 @@ def _terms(recipe: Recipe, terms_facts: Mapping[str, Any]) -> str:
     ]
     source = f" ([source]({terms_facts['url']}))" if terms_facts.get("url") else ""
     each = [
-        f"- Teacher {name}: **{one.get('verdict')}** (rule `{one.get('rule')}`: {one.get('document')})"
+        f"- {called(name)}: **{one.get('verdict')}** (rule `{one.get('rule')}`: {one.get('document')})"
         for name, one in (terms_facts.get("teachers") or {}).items()
     ]
     return "\n".join(

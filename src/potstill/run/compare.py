@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.config import FIRST, Recipe
+from potstill.config import FIRST, Recipe, called
 from potstill.errors import PotstillError
 from potstill.progress import Reporter, Silent
 from potstill.records import Message, Prompt, content_hash
@@ -48,7 +48,7 @@ def compare(folder: Path, prompt: str | None = None, reporter: Reporter | None =
             f"{folder}: no student yet; `potstill run` trains one and `potstill status` says how far it is"
         )
     conversations = _conversations(recipe, folder, prompt)
-    student = _answers(folder / "student", conversations, recipe, reporter, "student")
+    student = _answers(folder / "student", conversations, recipe, reporter, "the student")
     if recipe.teacher.model is not None:
         teacher = _teachers_answers(recipe, conversations, reporter)
     else:
@@ -70,7 +70,7 @@ def _teachers_answers(recipe: Recipe, conversations: Sequence[Prompt], reporter:
         mine = [at for at, writer in enumerate(writers) if writer == name]
         section = recipe.teachers[name]
         home = fetch(section.model or "", section.sha256, reporter)
-        role = "teacher" if name == FIRST else f"teacher {name}"
+        role = called(name) if recipe.more_teachers else "the teacher"
         found = _answers(home, [conversations[at] for at in mine], recipe, reporter, role)
         sides.update(zip(mine, found, strict=True))
     return [sides[at] for at in range(len(conversations))]
@@ -102,7 +102,7 @@ def _answers(model: Path, conversations: Sequence[Prompt], recipe: Recipe, repor
     from potstill.models.local import LocalModel
     from potstill.rendering import render_prompt
 
-    reporter.say(f"loading the {role}")
+    reporter.say(f"loading {role}")
     loaded = LocalModel.load(model)
     rendered = [render_prompt(loaded.tokenizer, one.messages) for one in conversations]
     _generate(loaded, rendered[0], recipe, max_new_tokens=1)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from potstill.config import FIRST, Recipe
+from potstill.config import FIRST, Recipe, called
 from potstill.records import Prompt
 
 
@@ -40,7 +40,7 @@ def describe_teachers(recipe: Recipe, prompts: Sequence[Prompt], folders: Mappin
         tags = f", tags {', '.join(one.tags)}" if one.tags else ""
         idle = "; NO PROMPT IS ITS OWN" if not mine.takes_part else ""
         lines.append(
-            f"teacher {name}: {one.model}, weight {one.weight:g}{tags}; takes part in "
+            f"{called(name)}: {one.model}, weight {one.weight:g}{tags}; takes part in "
             f"{round(mine.takes_part * len(prompts)):,} prompts and writes the answers to "
             f"{round(mine.writes * len(prompts)):,}; verdict {verdicts[name].verdict}, rule {verdicts[name].rule}{idle}"
         )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from potstill.config import Recipe
+from potstill.config import Recipe, called
 from potstill.errors import RecipeError, TermsStopped
 from potstill.ledger import file_hash
 from potstill.records import Clearance, Verdict
@@ -86,7 +86,8 @@ def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding]
     # A stop that no fact can lift is shown before one that only asks, and a strict rule before a mild one.
     deciding = max(stopped or findings, key=lambda found: (not found.missing, STRICTNESS.index(found.verdict)))
     rule = deciding.layer.rule
-    whose = f"Teacher {deciding.teacher} ({ways[deciding.teacher].teacher}) decides. " if several else ""
+    whose = called(deciding.teacher)
+    whose = f"{whose[0].upper()}{whose[1:]} ({ways[deciding.teacher].teacher}) decides. " if several else ""
     obligations = dict.fromkeys(given for found in findings for given in _duties(found.layer))
     return Decision(
         verdict=max((found.verdict for found in findings), key=STRICTNESS.index) if not stopped else deciding.verdict,

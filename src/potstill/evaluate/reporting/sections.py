@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from potstill.config import called
 from potstill.evaluate import plots
 from potstill.evaluate.decision import FIDELITY, MIN_PROMPTS
 from potstill.evaluate.reporting.wording import capital, cell, millions, printed, role_title, unbroken, value_of
@@ -89,13 +90,13 @@ def _several_teachers(teachers: Mapping[str, Any]) -> str:
     def told(name: str, one: Mapping[str, Any]) -> str:
         tags = [str(tag) for tag in one.get("tags") or ()]
         where = f"in prompts tagged {' or '.join(tags)}" if tags else "in every prompt"
-        return f"{name} ({printed(one.get('reference'))}), weight {printed(one.get('weight'))}, {where}"
+        return f"{called(name)} ({printed(one.get('reference'))}), weight {printed(one.get('weight'))}, {where}"
 
     listed = "; ".join(told(name, mapping(one)) for name, one in teachers.items())
     return (
         f"There are several teachers: {listed}. Agreement, KL divergence, total variation and perplexity are against "
         "the mixture of each prompt's teachers; answers are those of the teacher that wrote them. Sizes and speeds are "
-        f"relative to the first one, {next(iter(teachers))}."
+        "relative to the first one."
     )
 
 

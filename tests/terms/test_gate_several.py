@@ -32,9 +32,9 @@ def test_the_strictest_teacher_wins_and_is_named(models: tuple[str, ...]) -> Non
     decision = decide(make(*models))
     assert not decision.cleared
     assert (decision.verdict, decision.rule) == ("prohibited", "llama3")
-    strict = "teacher" if models[0] == STRICT else f"t{len(models)}"
-    assert decision.reason.startswith(f"Teacher {strict} ({STRICT}) decides. ")
-    with pytest.raises(TermsStopped, match=f"Teacher {strict} "):
+    strict = "The first teacher" if models[0] == STRICT else f"Teacher t{len(models)}"
+    assert decision.reason.startswith(f"{strict} ({STRICT}) decides. ")
+    with pytest.raises(TermsStopped, match=f"{strict} "):
         clear(make(*models))
 
 
