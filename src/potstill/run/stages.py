@@ -38,10 +38,10 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
     permission = recipe.use.permission
     # The decision itself is an input: newer rules redo the stage. Its warnings change with the calendar, so not they.
     decision = {name: value for name, value in asdict(decide(recipe)).items() if name != "warnings"}
-    several = {"more_teachers": [one.model_dump(mode="json") for one in recipe.more_teachers]}
+    several = [one.model_dump(mode="json", exclude={"weight", "tags"}) for one in recipe.more_teachers]
     return {
         "teacher": recipe.teacher.model_dump(mode="json", exclude={"weight", "tags"}),
-        **(several if recipe.more_teachers else {}),
+        **({"more_teachers": several} if several else {}),
         "use": recipe.use.model_dump(mode="json"),
         "permission_file": hash_or_absent(permission.file) if permission else None,
         "decision": plain(decision),
