@@ -54,6 +54,8 @@ TOKENS = {"objective": {"kind": "cross_entropy"}}
     [
         ([{**SECOND, "name": "student"}], {}, "a name of its own, and none of teacher, student"),
         ([SECOND, SECOND], {}, "a name of its own"),
+        ([SECOND, {**SECOND, "name": "B"}], {}, "a name of its own"),
+        ([{**SECOND, "name": "teacher"}], {}, "a name of its own"),
         ([{**SECOND, "name": "../b"}], {}, "more_teachers.0.name"),
         ([{**SECOND, "weight": 0}], {}, "more_teachers.0.weight"),
         (

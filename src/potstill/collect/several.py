@@ -58,8 +58,9 @@ def collect_several(
     with Journal(folder / "answers.sqlite") as journal:
         asked = {name: ask(recipe, tokenizer, homes[name].revision, few) for name, few in written.items()}
         journal.add(_in_order(asked.values(), prompts))
+        limits = _limits(recipe, homes, prompts)
         for questions in asked.values():
-            refuse_too_long(questions, _limits(recipe, homes, prompts), recipe.collect.max_new_tokens, journal)
+            refuse_too_long(questions, limits, recipe.collect.max_new_tokens, journal)
         _answer(recipe, asked, homes, journal, folder, reporter)
         writers = {prompt.hash: name for name, few in written.items() for prompt in few}
         totals = write_answers_table(journal, prompts, folder / "answers.parquet", writers)

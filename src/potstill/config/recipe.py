@@ -133,10 +133,6 @@ class Recipe(Section):
         """Who writes the answers to prompts with this tag: the first teacher that takes part."""
         return several.writer(self.teachers, tag)
 
-    def alone(self, name: str) -> "Recipe":
-        """The recipe as if this teacher were its only one, for what is asked of each by itself."""
-        return self.model_copy(update={"teacher": self.teachers[name], "more_teachers": ()})
-
     @property
     def signals(self) -> SampledSignals | FullSignals | TopKSignals | NoSignals:
         """The signals asked for, with the default of the teacher's kind filled in."""

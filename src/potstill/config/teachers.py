@@ -53,8 +53,8 @@ def may_share(teachers: Teachers) -> bool:
 
 def check_teachers(teachers: Teachers, count: int, tag_field: str | None) -> None:
     """Raise ValueError where names, kinds or tags of the teachers cannot stand; `count` is how many were given."""
-    taken = [name for name in list(teachers)[1:] if name in _TAKEN]
-    if taken or len(teachers) < count:
+    names = {name.casefold() for name in teachers}  # folders of some file systems do not mind the case
+    if names & set(_TAKEN[1:]) or len(names) < count:
         raise ValueError(f"more_teachers: give each teacher a name of its own, and none of {', '.join(_TAKEN)}")
     for name, one in teachers.items():
         where = "teacher" if name == FIRST else f"more_teachers.{name}"
