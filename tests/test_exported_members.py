@@ -17,7 +17,7 @@ PUBLIC = {
         "verify",
     ],
     "potstill.students": ["build_student"],
-    "potstill.terms": ["Decision", "Rule", "clear", "decide", "rules"],
+    "potstill.terms": ["Decision", "Rule", "clear", "decide", "decide_each", "rules"],
     "potstill.train": ["train"],
 }  # fmt: skip
 

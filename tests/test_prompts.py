@@ -257,3 +257,41 @@ def test_wrong_tables_are_refused(tmp_path: Path) -> None:
         read_prompts(tmp_path / "text.parquet")
     with pytest.raises(PotstillError, match="cannot be written"):
         write_prompts([], tmp_path / "no" / "folder")
+
+
+def tagged(*tags: str | None) -> list[dict[str, str | None]]:
+    return [{"prompt": f"What is a {WORDS[at]}{at}?", "job": tag} for at, tag in enumerate(tags)]
+
+
+def test_tags_come_from_the_field_that_the_recipe_names(tmp_path: Path) -> None:
+    rows = tagged("sums", None, "words", "sums")
+    assert [one.tag for one in load(tmp_path, *rows, tag="job").prompts] == ["sums", None, "words", "sums"]
+    assert [one.tag for one in load(tmp_path, *rows).prompts] == [None] * 4
+    plain, with_tags = load(tmp_path, *rows).prompts, load(tmp_path, *rows, tag="job").prompts
+    assert [one.hash for one in plain] == [one.hash for one in with_tags]  # a tag is no part of what is asked
+    write_prompts(with_tags, tmp_path / "tags.parquet")
+    assert tuple(read_prompts(tmp_path / "tags.parquet")) == with_tags
+
+
+def test_a_table_without_tags_is_what_it_was_before_there_were_any(tmp_path: Path) -> None:
+    prompts = load(tmp_path, *tagged("sums", "words")).prompts
+    write_prompts(prompts, tmp_path / "prompts.parquet")
+    assert pq.read_schema(tmp_path / "prompts.parquet").names == ["messages", "split", "source", "hash"]
+    assert tuple(read_prompts(tmp_path / "prompts.parquet")) == prompts
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "What is a loom?"}, r"prompts.jsonl:3: no field 'job' \(prompts.tag\); there is 'prompt'"),
+        ({"prompt": "What is a loom?", "job": 3}, "prompts.jsonl:3: job must be a text that is not empty, or null"),
+        ({"prompt": "What is a loom?", "job": " "}, "prompts.jsonl:3: job must be a text that is not empty, or null"),
+        (
+            {"prompt": "What is a kettle0?", "job": "b"},
+            "jsonl:3: the same prompt as .*:1, which has the tag 'a'",
+        ),
+    ],
+)
+def test_a_wrong_tag_is_named_with_its_line(tmp_path: Path, row: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        load(tmp_path, *tagged("a", "b"), row, tag="job")

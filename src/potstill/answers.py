@@ -23,6 +23,7 @@ class Answer:
     prompt_text: str  # the last user turn, for reports
     text: str
     example: Example
+    tag: str | None = None  # the prompt's
 
     @property
     def tokens_hash(self) -> str:
@@ -53,9 +54,8 @@ def load_answers(
                 continue
             tokens = sampled if sampled is not None else render_answer(tokenizer, row.reply.text)
             example = join(ids, tokens, context_tokens, prompt.source)
-            answers.append(
-                Answer(row.key, prompt.hash, row.sample, prompt.messages[-1].content, row.reply.text, example)
-            )
+            asked, text = prompt.messages[-1].content, row.reply.text
+            answers.append(Answer(row.key, prompt.hash, row.sample, asked, text, example, prompt.tag))
     if not answers:
         raise PotstillError(f"{folder}: no usable answer among the {split} prompts; `potstill status` shows why")
     return answers

@@ -36,6 +36,7 @@ class Prompt:
     split: Split
     source: str  # file and line, or another place that a person can open
     hash: str
+    tag: str | None = None  # what teachers may be chosen by; no part of the hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from test_run import WORDS, finish
 from potstill.config import load_recipe
 from potstill.run import verify
 from tiny import make_tiny_model
+from tokenizing import byte_level, model_folder
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 LAYERS = 4
@@ -23,7 +24,17 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("teacher"), layers=LAYERS, scale=0.2)
 
 
-def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("second"), layers=2, scale=0.2, width=16)
+
+
+@pytest.fixture(scope="module")
+def bytewise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model_folder(tmp_path_factory.mktemp("bytewise"), byte_level(258))
+
+
+def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None, second: Path, bytewise: Path) -> dict[str, Any]:
     """The recipe as it is written, but for the models and what would take long; what it is an example of stays."""
     recipe["prompts"] |= {"source": "prompts.jsonl", "holdout": 0.2}
     recipe["collect"] |= {"max_new_tokens": 10, "batch_size": 4, "train_on_truncated": True}
@@ -31,13 +42,16 @@ def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None) -> dict[
     recipe["evaluate"] = {"resamples": 200, "speed_prompts": 2, "speed_new_tokens": 4}
     recipe["accept"] = {}
     if base_url is None:
-        recipe["teacher"] = {"model": f"path:{teacher}", "license": "apache-2.0"}
+        recipe["teacher"] |= {"model": f"path:{teacher}", "license": "apache-2.0"}
     else:
         recipe["teacher"]["endpoint"] |= {"base_url": base_url, "model": "tiny"}
+    for one in recipe.get("more_teachers", ()):
+        one |= {"model": f"path:{second}", "license": "apache-2.0"}
     if recipe["student"]["kind"] == "pruned":
         recipe["student"]["keep_layers"] = 2
     elif recipe["student"]["kind"] == "model":
-        recipe["student"]["model"] = f"path:{teacher}"
+        across = recipe["train"].get("cross_tokenizer", False)
+        recipe["student"]["model"] = f"path:{bytewise if across else teacher}"
     if (matching := recipe["train"].get("hidden_states")) and "pairs" in matching:
         matching["pairs"] = [[2, LAYERS]]
     if on_policy := recipe["train"].get("on_policy"):
@@ -46,7 +60,7 @@ def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None) -> dict[
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_runs(path: Path, teacher: Path, tmp_path: Path) -> None:
+def test_a_recipe_runs(path: Path, teacher: Path, second: Path, bytewise: Path, tmp_path: Path) -> None:
     assert load_recipe(path).prompts.source.is_file()
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     (tmp_path / "prompts.jsonl").write_text(
@@ -55,7 +69,7 @@ def test_a_recipe_runs(path: Path, teacher: Path, tmp_path: Path) -> None:
     with ExitStack() as stack:
         served = "endpoint" in recipe["teacher"]
         base_url = stack.enter_context(serving(teacher, "tiny")) if served else None
-        (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(shrunk(recipe, teacher, base_url)))
+        (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(shrunk(recipe, teacher, base_url, second, bytewise)))
         finish(tmp_path / "recipe.yaml", tmp_path / "run")
     assert verify(tmp_path / "run") == []
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -66,14 +80,16 @@ def test_a_recipe_runs(path: Path, teacher: Path, tmp_path: Path) -> None:
             facts = json.loads((tmp_path / "run" / "stages" / "train.json").read_text())["facts"]
             assert facts["scoring_requests"] == sum(line["scoring_requests"] for line in lines) > 0
             assert facts["scoring_cost_usd"] == 0
+    if "more_teachers" in recipe:
+        names = {"teacher", *(one["name"] for one in recipe["more_teachers"])}
+        assert {one.parent.name for one in (tmp_path / "run" / "signals").rglob("*.signals")} == names
+    if "cross_tokenizer" in recipe["train"]:
+        evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+        assert evaluation["comparison"]["unit"] == "group"
 
 
 def test_there_is_a_recipe_for_each_way_of_working() -> None:
     assert {path.stem for path in RECIPES} >= {
-        "offline",
-        "live_teacher",
-        "on_policy",
-        "on_policy_served",
-        "lora",
-        "endpoint",
-    }
+        "offline", "live_teacher", "on_policy", "on_policy_served", "lora", "endpoint", "multi_teacher",
+        "cross_tokenizer", "top_k",
+    }  # fmt: skip

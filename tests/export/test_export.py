@@ -283,3 +283,33 @@ def test_every_obligation_of_the_rules_has_words() -> None:
             assert "{value}" not in words
             assert "_" not in words, obligation
     assert sentence("display:Built with Qwen|Improved using Qwen").count("“") == 2
+
+
+def test_several_teachers_leave_their_own_licences_and_are_all_on_the_card(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "LICENSE.txt").write_text("terms of the other", encoding="utf-8")
+    (other / "NOTICE").write_text("notice of the other", encoding="utf-8")
+    more = [
+        {"name": "code", "model": f"path:{other}", "weight": 3.0},
+        {"name": "third", "model": "hub:meta-llama/Llama-3.1-8B", "license": "llama3.1"},
+    ]
+    recipe = make(tmp_path, more_teachers=more, name="Llama-glossary")
+    each = {
+        "teacher": APACHE,
+        "code": {**APACHE, "obligations": ["include_license_copy", "notice_file"]},
+        "third": {**LLAMA, "obligations": [*LLAMA["obligations"], "include_license_copy"]},
+    }
+    union = sorted({given for one in each.values() for given in one["obligations"]})
+    result = export(recipe, {**LLAMA, "obligations": union, "teachers": each}, run_folder(tmp_path))
+    folder = tmp_path / "run" / "export" / "safetensors"
+    assert (folder / "LICENSE-code.txt").read_text() == "terms of the other"
+    assert (folder / "NOTICE-code").read_text() == "notice of the other"
+    assert "Apache License" in (folder / "LICENSE.txt").read_text()
+    assert "Llama 3.1 Community" in (folder / "LICENSE-TEACHER-third.txt").read_text()
+    assert len(result.facts["licence_files"]) == 4
+    card = (folder / "README.md").read_text()
+    assert "- teacher code: `path:other`, weight 3, takes part in every prompt" in card
+    assert f"{WHEEL}, path:other and hub:meta-llama/Llama-3.1-8B" in card
+    assert "- teacher third: **conditional** (rule `llama3.1`" in card
+    assert str(tmp_path) not in card

@@ -11,12 +11,12 @@ from conftest import WORDS, Lines
 
 from potstill.config import FullSignals, Recipe, SampledSignals, TopKSignals
 from potstill.errors import RecipeError
+from potstill.models.folder import context_tokens
 from potstill.records import StageResult
 from potstill.run import plan
 from potstill.run.folder import write_recipe
 from potstill.run.sizes import (
     Weights,
-    context_tokens,
     disk_bytes,
     measured_flops_per_s,
     read_weights,
@@ -94,6 +94,29 @@ def test_with_a_local_teacher_at_hand(recipe: Make, tmp_path: Path, monkeypatch:
     assert "student: pruned, 208 parameters, 0.62 of the teacher's" in text
     assert "too long: 1 prompts" in text
     assert "an estimate" in text
+
+
+def test_several_teachers_are_listed_and_counted(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, layers in (("a", 4), ("b", 8)):
+        weights_folder(tmp_path / name, layers=layers, context=64 // (1 + (name == "b")))
+    monkeypatch.setattr("potstill.students.compatibility.prompt_lengths", lambda folder, prompts: [30] * 10)
+    monkeypatch.setattr("potstill.run.teachers._tokenizers", lambda folders: [])
+    second = {"name": "b", "model": "path:./b", "weight": 3}
+    sections = {"teacher": {"model": "path:./a"}, "collect": {"max_new_tokens": 5}}
+    one = plan(recipe(**sections))
+    made = plan(recipe(**sections, more_teachers=[second]))
+    text = "\n".join(made.lines())
+    assert "teacher b: path:" in text
+    assert "weight 3; takes part in 10 prompts and writes the answers to 0; verdict allowed, rule apache-2.0" in text
+    assert "the first teacher: path:" in text
+    assert "of the first teacher's" in text
+    assert len(made.tokens.too_long) == 10  # the second one's context is 32
+    assert not one.tokens.too_long
+    for bytes_of in ("disk_bytes", "memory_bytes"):
+        assert getattr(made.needs, bytes_of) > getattr(one.needs, bytes_of)
+    live = recipe(**{**sections, "collect": {"max_new_tokens": 5, "signals": {"kind": "full"}}}, more_teachers=[second])
+    both = 80 + 4 * 64 + 80 + 8 * 64
+    assert plan(live).needs.memory_bytes == training_bytes(80 + 2 * 64, 0, both)
 
 
 def test_costs_of_an_endpoint(recipe: Make) -> None:

@@ -141,7 +141,7 @@ def test_the_expected_gradient_is_that_of_reverse_kl(url: str, teacher: LocalMod
         q = torch.softmax(student.network(torch.tensor([prompt])).logits[0, -1], -1)
     mean = torch.zeros_like(student.network.get_output_embeddings().weight)
     for token, (example, log_p) in enumerate(zip(examples, scores, strict=True)):
-        rollout = Rollout("key", "hash", 0, "", "", example, log_p)
+        rollout = Rollout("key", "hash", 0, "", "", example, log_p=log_p)
         mean += q[token] * gradient_of(student, [rollout])
     student.network.zero_grad()
     ours = student.network(torch.tensor([prompt])).logits[0, -1:, :vocabulary]

@@ -12,17 +12,23 @@ from potstill.records import Clearance, Prompt, StageResult
 def collect(
     recipe: Recipe, clearance: Clearance, prompts: Sequence[Prompt], folder: Path, reporter: Reporter
 ) -> StageResult:
-    """Have the recipe's teacher answer every prompt that has no answer yet; there is no other way to its outputs.
+    """Have the recipe's teachers answer every prompt that has no answer yet; there is no other way to its outputs.
 
-    Leaves answers.sqlite, answers.parquet and, for a local teacher with sampled or top_k signals, signals/. Raises
-    TermsStopped without a Clearance.
+    Leaves answers.sqlite, answers.parquet and, for local teachers with sampled or top_k signals, signals/. Raises
+    TermsStopped without a Clearance, RecipeError for a prompt that no teacher takes part in.
     """
     if not isinstance(clearance, Clearance):
         raise TermsStopped("no clearance: the teacher is not asked before the terms gate has given one")
+    for tag in {prompt.tag for prompt in prompts}:
+        recipe.shares(tag)
     if recipe.teacher.endpoint is not None:
         from potstill.collect.endpoint import collect_endpoint
 
         return collect_endpoint(recipe, clearance, prompts, folder, reporter)
+    if recipe.more_teachers:
+        from potstill.collect.several import collect_several
+
+        return collect_several(recipe, clearance, prompts, folder, reporter)
     from potstill.collect.local import collect_local
 
     return collect_local(recipe, clearance, prompts, folder, reporter)

@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from potstill.collect.questions import Limit, Question, ask, batches, refuse_too_long
 from potstill.collect.recording import Recorder, bind, intact, keep_only, write
 from potstill.collect.screen import usable
 from potstill.collect.table import write_answers_table
@@ -15,16 +15,8 @@ from potstill.models.fetch import fetch
 from potstill.models.local import Generation, LocalModel
 from potstill.progress import Reporter
 from potstill.records import Clearance, Prompt, Reply, StageResult, content_hash
-from potstill.rendering import render_prompt
-from potstill.store.journal import Failure, Finish, Journal, Request, make_request, request_seed
+from potstill.store.journal import Finish, Journal
 from potstill.store.signals import SUFFIX, Binding
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    request: Request
-    tokens: tuple[int, ...]
-    seed: int
 
 
 def collect_local(
@@ -42,25 +34,26 @@ def collect_local(
     collect = recipe.collect
     stored = recipe.signals if isinstance(recipe.signals, SampledSignals | TopKSignals) else None
     binding = bind(stored, teacher) if stored is not None else None
-    questions = _questions(recipe, teacher, prompts)
+    questions = ask(recipe, teacher.tokenizer, teacher.identity.revision, prompts)
     with Journal(folder / "answers.sqlite") as journal:
         journal.add(question.request for question in questions)
-        _refuse_too_long(questions, teacher, collect.max_new_tokens, journal)
+        limits = dict.fromkeys((prompt.hash for prompt in prompts), Limit(teacher.context_tokens))
+        refuse_too_long(questions, limits, collect.max_new_tokens, journal)
         waiting = {row.key for row in journal.pending()}
         failed = {row.key for row in journal.rows() if row.state == "error"}
         answerable = [question for question in questions if question.request.key not in failed]
         if not answerable:
             raise RecipeError(f"{folder}: no prompt fits the teacher's context; {journal.common_errors()[0][0]}")
-        batches = list(_batches(answerable, collect.batch_size))
+        fixed = list(batches(answerable, collect.batch_size))
         done = len(answerable) - len(waiting)
-        shards = [folder / "signals" / f"{number:05d}-{_name(batch)}{SUFFIX}" for number, batch in enumerate(batches)]
+        shards = [folder / "signals" / f"{number:05d}-{_name(batch)}{SUFFIX}" for number, batch in enumerate(fixed)]
         with reporter.meter("collecting", len(answerable), "answers", done) as meter:
-            for batch, shard in zip(batches, shards, strict=True):
+            for batch, shard in zip(fixed, shards, strict=True):
                 missing = sum(question.request.key in waiting for question in batch)
                 if missing == 0 and (binding is None or intact(shard)):
                     continue
                 journal.mark_sent(question.request.key for question in batch)
-                _answer(batch, teacher, recipe, binding, shard, journal)
+                answer_batch(batch, teacher, recipe, journal, binding, shard)
                 meter.advance(missing)
         totals = write_answers_table(journal, prompts, folder / "answers.parquet")
         counts = journal.counts()
@@ -75,58 +68,15 @@ def collect_local(
     return StageResult(tuple(outputs), facts)
 
 
-def _questions(recipe: Recipe, teacher: LocalModel, prompts: Sequence[Prompt]) -> list[_Question]:
-    collect = recipe.collect
-    questions = []
-    for prompt in prompts:
-        tokens = tuple(render_prompt(teacher.tokenizer, prompt.messages))
-        for sample in range(collect.answers_per_prompt):
-            seed = request_seed(collect.seed, prompt.hash, sample)
-            body = {
-                "model": teacher.identity.revision,
-                "messages": [{"role": one.role, "content": one.content} for one in prompt.messages],
-                "temperature": collect.temperature, "top_p": collect.top_p, "max_tokens": collect.max_new_tokens,
-                "seed": seed,
-                # Not part of the answer, but kept with it: other signals are other rows.
-                "signals": recipe.signals.model_dump(mode="json"),
-            }  # fmt: skip
-            questions.append(_Question(make_request(prompt, sample, body), tokens, seed))
-    return questions
-
-
-def _refuse_too_long(
-    questions: Sequence[_Question], teacher: LocalModel, max_new_tokens: int, journal: Journal
-) -> None:
-    limit = teacher.context_tokens
-    if limit is None:
-        return
-    journal.settle(
-        Failure(
-            one.request.key,
-            f"the prompt takes {len(one.tokens)} tokens; with collect.max_new_tokens {max_new_tokens} that is over the "
-            f"teacher's context of {limit}",
-        )
-        for one in questions
-        if len(one.tokens) + max_new_tokens > limit
-    )
-
-
-def _batches(questions: Sequence[_Question], size: int) -> Iterator[list[_Question]]:
-    """Like lengths together, so that little is padded; ties in the order of the prompts."""
-    ordered = sorted(questions, key=lambda one: len(one.tokens))
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
-
-
-def _name(batch: Sequence[_Question]) -> str:
+def _name(batch: Sequence[Question]) -> str:
     return content_hash([question.request.key for question in batch])[:12]
 
 
-def _answer(
-    batch: Sequence[_Question], teacher: LocalModel, recipe: Recipe, binding: Binding | None, shard: Path,
-    journal: Journal,
+def answer_batch(
+    batch: Sequence[Question], teacher: LocalModel, recipe: Recipe, journal: Journal,
+    binding: Binding | None = None, shard: Path | None = None,
 ) -> None:  # fmt: skip
-    """Answer one batch; its distributions are on disk before its answers count as done."""
+    """Answer one batch; its distributions, where there is a shard for them, are on disk before its answers count."""
     started = time.monotonic()
     seeds = [question.seed for question in batch]
     recorder = Recorder(seeds, binding) if binding is not None else None
@@ -138,7 +88,7 @@ def _answer(
         seeds=seeds,
         on_step=recorder,
     )
-    if recorder is not None and binding is not None:
+    if recorder is not None and binding is not None and shard is not None:
         sequences = {
             question.request.key: (content_hash([*question.tokens, *generation.tokens]), signals)
             for question, generation, signals in zip(batch, generations, recorder.answers(), strict=True)
@@ -150,7 +100,7 @@ def _answer(
     )
 
 
-def _finish(question: _Question, generation: Generation, teacher: LocalModel, seconds: float) -> Finish:
+def _finish(question: Question, generation: Generation, teacher: LocalModel, seconds: float) -> Finish:
     text = teacher.tokenizer.decode(generation.tokens, skip_special_tokens=True)
     reply = Reply(
         text, generation.finish_reason, input_tokens=len(question.tokens), output_tokens=len(generation.tokens),

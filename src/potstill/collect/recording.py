@@ -1,6 +1,7 @@
 """The teacher's distributions on their way to the disk, whether it answers or scores answers that are there."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -114,7 +115,9 @@ def keep_only(folder: Path, shards: Sequence[Path], teacher: LocalModel) -> None
     """Drop shards of earlier recipes, so that the folder holds what this run's answers need and nothing else."""
     wanted = set(shards)
     for path in folder.iterdir():
-        if path not in wanted:
+        if path.is_dir():  # of a recipe with several teachers
+            shutil.rmtree(path)
+        elif path not in wanted:
             path.unlink()
     note = {"reference": teacher.identity.reference, "revision": teacher.identity.revision}
     (folder / "teacher.json").write_text(json.dumps(note) + "\n", encoding="utf-8")

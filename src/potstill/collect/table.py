@@ -39,24 +39,37 @@ SCHEMA = pa.schema(
         pa.field("finished", pa.timestamp("us", tz="UTC")),
     ]
 )
+# With several teachers: who wrote the answer, by its name in the recipe, and by what it was chosen.
+_SEVERAL = (pa.field("writer", pa.string(), nullable=False), pa.field("tag", pa.string()))
 _SUMMED = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd")
 
 
-def write_answers_table(journal: Journal, prompts: Sequence[Prompt], path: Path) -> Mapping[str, float | None]:
+def write_answers_table(
+    journal: Journal, prompts: Sequence[Prompt], path: Path, writers: Mapping[str, str] | None = None
+) -> Mapping[str, float | None]:
     """Write the wanted rows that have an outcome, in the prompts' order; the file appears whole or not at all.
+
+    `writers` names the teacher of each prompt, by the prompt's hash, where there are several: the table then has a
+    column for it and one for the prompt's tag.
 
     Returns the sums over all answers of the token counts and cost_usd; None where an answer does not tell. Raises
     PotstillError where the journal holds a request for a prompt that is not given, or the file cannot be written.
     """
     by_hash = {prompt.hash: prompt.messages for prompt in prompts}
+    tags = {prompt.hash: prompt.tag for prompt in prompts}
+    schema = SCHEMA if writers is None else pa.schema([*SCHEMA, *_SEVERAL])
     totals: dict[str, float | None] = dict.fromkeys(_SUMMED, 0)
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
-            with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
                 for group in _groups(journal, by_hash):
                     _add_up(totals, group)
-                    writer.write_table(pa.Table.from_pylist(group, SCHEMA))
+                    if writers is not None:
+                        for columns in group:
+                            columns["writer"] = writers[columns["prompt_hash"]]
+                            columns["tag"] = tags[columns["prompt_hash"]]
+                    writer.write_table(pa.Table.from_pylist(group, schema))
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from potstill.config.recipe import Recipe
-from potstill.config.sections import ModelStudent, PrunedStudent, ScratchStudent
+from potstill.config.sections import ModelStudent, PrunedStudent, ScratchStudent, Teacher
 from potstill.errors import RecipeError
 
 
@@ -76,10 +76,12 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     def reference(text: str) -> str:
         return f"path:{base / text.removeprefix('path:')}" if text.startswith("path:") else text
 
+    def placed(teacher: Teacher) -> dict[str, str]:
+        return {"model": reference(teacher.model)} if teacher.model is not None else {}
+
     prompts = recipe.prompts.model_copy(update={"source": base / recipe.prompts.source})
-    teacher = recipe.teacher
-    if teacher.model is not None:
-        teacher = teacher.model_copy(update={"model": reference(teacher.model)})
+    teacher = recipe.teacher.model_copy(update=placed(recipe.teacher))
+    more = tuple(one.model_copy(update=placed(one)) for one in recipe.more_teachers)
     student: PrunedStudent | ModelStudent | ScratchStudent = recipe.student
     if isinstance(student, ModelStudent):
         student = student.model_copy(update={"model": reference(student.model)})
@@ -89,4 +91,5 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     if use.permission is not None:
         permission = use.permission.model_copy(update={"file": base / use.permission.file})
         use = use.model_copy(update={"permission": permission})
-    return recipe.model_copy(update={"prompts": prompts, "teacher": teacher, "student": student, "use": use})
+    update = {"prompts": prompts, "teacher": teacher, "more_teachers": more, "student": student, "use": use}
+    return recipe.model_copy(update=update)

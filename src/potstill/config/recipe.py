@@ -5,22 +5,23 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from potstill.config import teachers as several
 from potstill.config.sections import (
     Collect,
     Evaluate,
     Export,
     FullSignals,
+    FurtherTeacher,
     NoSignals,
-    Objective,
     Prompts,
     SampledSignals,
     Section,
     Student,
     Teacher,
     TopKSignals,
-    Train,
     Use,
 )
+from potstill.config.training import Objective, Train
 
 FIGURES = (
     "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "chrf", "parameter_ratio", "decode_speedup",
@@ -43,6 +44,7 @@ class Recipe(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     teacher: Teacher
+    more_teachers: tuple[FurtherTeacher, ...] = ()  # mixed with the first for the prompts that they share
     use: Use = Use()
     prompts: Prompts
     collect: Collect = Collect()
@@ -61,6 +63,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        several.check_teachers(self.teachers, 1 + len(self.more_teachers), self.prompts.tag)
         local = self.teacher.model is not None
         signals = self.collect.signals.kind if self.collect.signals else None
         if isinstance(self.signals, TopKSignals):
@@ -82,6 +85,7 @@ class Recipe(Section):
                 "train.on_policy: cross_entropy on what the student wrote itself would teach it nothing; "
                 "take a divergence"
             )
+        several.check_mixture(self.teachers, self.train, self.objective, self.signals)
         if self.train.cross_tokenizer:
             self._check_cross_tokenizer()
         tuned = "fine_tuning" in self.evaluate.baselines and "initial_student" not in self.evaluate.baselines
@@ -158,6 +162,19 @@ class Recipe(Section):
             if (server := self.train.on_policy.endpoint) is not None:
                 data["on_policy"] |= {"refresh_steps": server.refresh_steps, "importance_cap": server.importance_cap}
         return data
+
+    @property
+    def teachers(self) -> Mapping[str, Teacher]:
+        """Every teacher by name, in the recipe's order; the first is called "teacher"."""
+        return several.by_name(self.teacher, self.more_teachers)
+
+    def shares(self, tag: str | None) -> Mapping[str, float]:
+        """The teachers of a prompt with this tag and their weights, which sum to 1; see `teachers.shares`."""
+        return several.shares(self.teachers, tag)
+
+    def writer(self, tag: str | None) -> str:
+        """Who writes the answers to prompts with this tag: the first teacher that takes part."""
+        return several.writer(self.teachers, tag)
 
     @property
     def signals(self) -> SampledSignals | FullSignals | TopKSignals | NoSignals:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -54,12 +54,20 @@ class Teacher(Section):
     endpoint: Endpoint | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # of the wheel, for a pypi: reference
     license: str | None = None  # SPDX id, where neither the reference nor the model's folder tells
+    weight: float = Field(default=1.0, gt=0)  # in the mixture of the teachers of a prompt; brought to a sum of 1 there
+    tags: tuple[str, ...] = ()  # takes part in the prompts that carry one of them; in every prompt where there are none
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.model is None) == (self.endpoint is None):
             raise ValueError("give either model (local weights) or endpoint (a server), not both and not neither")
         return self
+
+
+class FurtherTeacher(Teacher):
+    """One of several teachers besides the first, by a name of its own."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$")  # of its folder under signals/, and in the report
 
 
 class Permission(Section):
@@ -92,6 +100,7 @@ class Prompts(Section):
 
     source: Path
     field: str = "prompt"
+    tag: str | None = None  # the field that holds a prompt's tag, a text or null: teachers may be chosen by it
     system: str | None = None  # put before each prompt that brings no system message of its own
     examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too
     holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash
@@ -189,124 +198,6 @@ class ScratchStudent(Section):
 
 
 Student = Annotated[PrunedStudent | ModelStudent | ScratchStudent, Field(discriminator="kind")]
-
-
-ObjectiveKind = Literal[
-    "forward_kl", "reverse_kl", "jsd", "skew_forward_kl", "skew_reverse_kl", "total_variation", "cross_entropy"
-]
-
-
-class _Shape(Section):
-    """The parameter of the objectives that have one."""
-
-    beta: float | None = Field(default=None, gt=0, lt=1)  # of jsd; 0.5 if nothing is said
-    alpha: float | None = Field(default=None, ge=0, lt=1)  # of the skewed divergences; 0.1 if nothing is said
-
-    def _check_shape(self, kind: str) -> None:
-        takes = {"jsd": "beta", "skew_forward_kl": "alpha", "skew_reverse_kl": "alpha"}.get(kind)
-        for name in ("beta", "alpha"):
-            if getattr(self, name) is not None and takes != name:
-                raise ValueError(f"{kind} takes no {name}")
-
-    @property
-    def options(self) -> dict[str, float]:
-        """What was given of beta and alpha."""
-        return {name: value for name in ("beta", "alpha") if (value := getattr(self, name)) is not None}
-
-
-class Term(_Shape):
-    """One objective of a weighted sum."""
-
-    kind: ObjectiveKind
-    weight: float = Field(default=1.0, gt=0)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        self._check_shape(self.kind)
-        return self
-
-
-class Objective(_Shape):
-    """What training minimises. `temperature` divides both models' logits; the loss is multiplied by its square.
-
-    cross_entropy is that of the answers' own tokens; all others compare with the teacher's distributions. Kind sum
-    adds its `terms` with their weights.
-    """
-
-    kind: ObjectiveKind | Literal["sum"] = "forward_kl"
-    temperature: float = Field(default=1.0, gt=0)
-    terms: tuple[Term, ...] = ()
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        self._check_shape(self.kind)
-        if (self.kind == "sum") != bool(self.terms):
-            raise ValueError("terms: kind sum needs them, and no other kind takes them")
-        return self
-
-    @property
-    def parts(self) -> tuple[Term, ...]:
-        """The objective as a weighted sum, of one term where it is none."""
-        return self.terms or (Term.model_validate({"kind": self.kind, **self.options}),)
-
-    @property
-    def divergences(self) -> tuple[Term, ...]:
-        """The terms that need the teacher's distributions."""
-        return tuple(one for one in self.parts if one.kind != "cross_entropy")
-
-    @property
-    def token_weight(self) -> float:
-        """The weight of cross-entropy on the answers' own tokens."""
-        return sum(one.weight for one in self.parts if one.kind == "cross_entropy")
-
-
-class HiddenStates(Section):
-    """Hidden-state matching beside the objective, through a learned projection where the widths differ."""
-
-    weight: float = Field(default=1.0, gt=0)
-    pairs: tuple[tuple[int, int], ...] | None = None  # student's and teacher's layer, from 1; None: the last of each
-
-    @field_validator("pairs")
-    @classmethod
-    def _from_one(cls, pairs: tuple[tuple[int, int], ...] | None) -> tuple[tuple[int, int], ...] | None:
-        if pairs is not None and (not pairs or min(min(one) for one in pairs) < 1):
-            raise ValueError("give at least one pair of layers, counted from 1")
-        return pairs
-
-
-class OnPolicy(Section):
-    """On-policy distillation: the student writes some of the answers that it is trained on.
-
-    A local teacher runs beside the student; a served one scores the tokens, which takes a server such as vLLM's.
-    """
-
-    fraction: float = Field(default=0.5, gt=0, le=1)  # of each step's answers
-    max_new_tokens: int | None = Field(default=None, ge=1)  # None: those of collect
-    temperature: float = Field(default=1.0, gt=0)  # that the student is sampled with; 1 with a served teacher
-    endpoint: RolloutServer | None = None  # who samples instead of this process
-
-
-class Train(Section):
-    """The training loop."""
-
-    objective: Objective | None = None  # None: forward_kl where there are distributions, else cross_entropy
-    hidden_states: HiddenStates | None = None  # needs collect.signals full: the teacher runs beside the student
-    # Of a local teacher it needs collect.signals full: nothing is stored for what is written in training.
-    on_policy: OnPolicy | None = None
-    # Learn from a teacher with another tokenizer, by aligning both models' tokens byte by byte.
-    cross_tokenizer: bool = False
-    tokens_per_batch: int = Field(default=4096, ge=1)  # prompt and answer tokens of one optimizer step
-    tokens_per_micro_batch: int | None = Field(default=None, ge=1)  # less memory; the result does not depend on it
-    gradient_checkpointing: bool = False  # much less memory for one more forward pass of the student
-    epochs: int = Field(default=3, ge=1)
-    learning_rate: float = Field(default=3e-4, gt=0)
-    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 autocast where the hardware computes in it
-    seed: int = 0
-    checkpoint_every_s: float = Field(default=60, ge=0)  # seconds between checkpoints; 0 is one each step
 
 
 class Evaluate(Section):

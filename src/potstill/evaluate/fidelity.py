@@ -1,6 +1,6 @@
 """How closely a student follows its teacher on held-out answers, position by position."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from potstill.evaluate.mixture import Mixture
 from potstill.models import prefix
 from potstill.models.local import LocalModel
 from potstill.objectives.dense import forward_kl, total_variation
@@ -57,21 +58,24 @@ class Positions:
 
 
 @torch.inference_mode()
-def measure(student: LocalModel, teacher: LocalModel | None, examples: Sequence[Example]) -> Positions:
-    """Run both models over the answers (teacher forcing) and compare their distributions at every answer position."""
+def measure(student: LocalModel, teacher: LocalModel | Mixture | None, examples: Sequence[Example]) -> Positions:
+    """Run both models over the answers (teacher forcing) and compare their distributions at every answer position.
+
+    Several teachers are one distribution at each position: their mixture.
+    """
     parts: dict[str, list[Tensor]] = {name: [] for name in ("log_q", "log_p", "kl", "agree", "total_variation")}
     for start in range(0, len(examples), _ROWS_AT_ONCE):
         few = examples[start : start + _ROWS_AT_ONCE]
         targets = torch.tensor([token for one in few for token in one.tokens[one.prompt_length :]])
         q_states = answer_states(student, few)
-        p_states = answer_states(teacher, few) if teacher is not None else None
         vocabulary = student.network.get_output_embeddings().weight.shape[0]
+        theirs = _teacher_logits(teacher, start, few, vocabulary) if teacher is not None else None
         step = chunk_positions(vocabulary)
         for low in range(0, len(targets), step):
             piece = slice(low, low + step)
             q, p = answer_logits(student, q_states[piece]), None
-            if teacher is not None and p_states is not None:
-                p = answer_logits(teacher, p_states[piece])
+            if theirs is not None:
+                p = theirs(low, min(low + step, len(targets)))
                 width = min(q.shape[-1], p.shape[-1])  # embedding padding beyond the tokenizer is cut on both
                 q, p = q[:, :width], p[:, :width]
             log_q = torch.log_softmax(q, -1)
@@ -86,6 +90,16 @@ def measure(student: LocalModel, teacher: LocalModel | None, examples: Sequence[
     joined = {name: torch.cat(found).double().numpy() if found else None for name, found in parts.items()}
     lengths = np.array([one.answer_length for one in examples], dtype=np.int64)
     return Positions(lengths, **joined)  # type: ignore[arg-type]  # log_q is always there
+
+
+def _teacher_logits(
+    teacher: LocalModel | Mixture, start: int, examples: Sequence[Example], student_width: int
+) -> Callable[[int, int], Tensor]:
+    """Logits (n, V) of positions low..high of these answers, which are those from number `start` on."""
+    if isinstance(teacher, Mixture):
+        return teacher.log_probabilities(start, examples, student_width)
+    states = answer_states(teacher, examples)
+    return lambda low, high: answer_logits(teacher, states[low:high])
 
 
 def answer_states(model: LocalModel, examples: Sequence[Example]) -> Tensor:

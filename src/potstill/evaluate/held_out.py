@@ -1,16 +1,17 @@
 """The held-out answers of a run, in the tokens of whoever is measured on them, and how the two models are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from potstill.aligned import AlignedAnswers, align_answers
 from potstill.answers import Answer, load_answers
-from potstill.config import Recipe
+from potstill.config import FIRST, Recipe
 from potstill.errors import PotstillError
 from potstill.evaluate.cross_tokenizer import measure_aligned
 from potstill.evaluate.fidelity import Positions, measure
+from potstill.evaluate.mixture import Mixture
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
 
@@ -26,12 +27,12 @@ class HeldOut:
     answers: Sequence[Answer]
     teacher_answers: Sequence[Answer]
     comparison: dict[str, Any]
-    teacher: LocalModel | None
+    teacher: LocalModel | Mixture | None
     aligned: AlignedAnswers | None = None
 
     def measure(self, student: LocalModel) -> Positions:
         """The student, or a baseline with its tokenizer, against the teacher."""
-        if self.aligned is not None and self.teacher is not None:
+        if self.aligned is not None and isinstance(self.teacher, LocalModel):
             return measure_aligned(student, self.teacher, self.aligned)
         return measure(student, self.teacher, [one.example for one in self.answers])
 
@@ -53,9 +54,14 @@ class HeldOut:
 
 
 def held_out(
-    recipe: Recipe, folder: Path, teacher: LocalModel | None, student: LocalModel, reporter: Reporter
+    recipe: Recipe, folder: Path, teachers: Mapping[str, LocalModel], student: LocalModel, reporter: Reporter
 ) -> HeldOut:
-    """Load the held-out answers; where the tokenizers differ, align them, or say why that cannot be done."""
+    """Load the held-out answers; where the tokenizers differ, align them, or say why that cannot be done.
+
+    `teachers` are the local ones by name, none of an endpoint. Several have one tokenizer and are measured against as
+    the mixture that takes part in each prompt.
+    """
+    teacher = teachers.get(FIRST)
     same = teacher is not None and teacher.tokenizer.get_vocab() == student.tokenizer.get_vocab()
 
     def load(model: LocalModel, exact: bool) -> list[Answer]:
@@ -65,10 +71,14 @@ def held_out(
     answers = load(student, same)
     if teacher is None:
         return HeldOut(answers, (), {"tokenizers": "unknown", "unit": None}, None)
+    if same and len(teachers) > 1:
+        return _mixed(recipe, teachers, answers)
     if same:
         return HeldOut(answers, answers, {"tokenizers": "same", "unit": "token"}, teacher)
     theirs = load(teacher, True)
     try:
+        if len(teachers) > 1:
+            raise PotstillError("several teachers are mixed token by token, which takes a student with their tokenizer")
         aligned = align_answers(answers, theirs, student.tokenizer, teacher.tokenizer)
     except PotstillError as error:
         reporter.say(f"no fidelity across these tokenizers: {error}")
@@ -76,5 +86,18 @@ def held_out(
     for line in aligned.lines():
         reporter.say(f"cross-tokenizer: {line}")
     comparison = {"tokenizers": "different", "unit": "group", **aligned.facts()}
-    students, teachers = ([getattr(one, side) for one in aligned.answers] for side in ("student", "teacher"))
-    return HeldOut(students, teachers, comparison, teacher, aligned)
+    ours, theirs = ([getattr(one, side) for one in aligned.answers] for side in ("student", "teacher"))
+    return HeldOut(ours, theirs, comparison, teacher, aligned)
+
+
+def _mixed(recipe: Recipe, teachers: Mapping[str, LocalModel], answers: Sequence[Answer]) -> HeldOut:
+    shares = [recipe.shares(one.tag) for one in answers]
+    described = {
+        name: {
+            "reference": teachers[name].identity.reference, "weight": one.weight, "tags": list(one.tags),
+            "answers": sum(name in found for found in shares),
+        }
+        for name, one in recipe.teachers.items()
+    }  # fmt: skip
+    comparison = {"tokenizers": "same", "unit": "token", "teachers": described}
+    return HeldOut(answers, answers, comparison, Mixture(teachers, shares))

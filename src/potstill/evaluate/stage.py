@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from potstill.answers import Answer
-from potstill.config import Recipe
+from potstill.config import FIRST, Recipe
 from potstill.evaluate.decision import decide
 from potstill.evaluate.fidelity import (
     Positions,
@@ -25,15 +25,14 @@ from potstill.evaluate.fidelity import (
     with_prefix,
 )
 from potstill.evaluate.held_out import HeldOut, held_out
+from potstill.evaluate.models import exact, load_teachers, model_facts, size_ratios, teacher_facts
 from potstill.evaluate.report import write_report
 from potstill.evaluate.speed import in_texts, peak_memory_bytes, time_models
-from potstill.models.fetch import fetch
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
 from potstill.records import Figure, StageResult
 from potstill.stats import cluster_mean, median_ratio
 from potstill.store.journal import request_seed
-from potstill.students.layers import decoder_layers
 
 _EXAMPLES_SHOWN = 8
 _ANSWERS_AT_ONCE = 64
@@ -53,10 +52,11 @@ class _Subject:
 
 def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
     """Measure, decide, and write evaluation.json and report.html."""
-    teacher, teacher_folder = _teacher(recipe, reporter)
+    teachers, teacher_folders = load_teachers(recipe, reporter)
+    teacher, teacher_folder = teachers.get(FIRST), teacher_folders.get(FIRST)
     homes = _homes(recipe, folder)
     student = LocalModel.load(homes["student"])
-    held = held_out(recipe, folder, teacher, student, reporter)
+    held = held_out(recipe, folder, teachers, student, reporter)
     subjects: dict[str, _Subject] = {}
     with reporter.meter("evaluating", len(homes), "models") as meter:
         for name, home in homes.items():
@@ -64,13 +64,13 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
             subjects[name] = _examine(model, home, held, recipe)
             meter.advance(1, name)
     figures = dict(subjects["student"].figures)
-    models = {name: _facts(one.model, one.folder, one.positions) for name, one in subjects.items()}
+    models = {name: model_facts(one.model, one.folder, one.positions) for name, one in subjects.items()}
     for name, one in subjects.items():
         if name != "student":
             figures |= with_prefix(one.figures, name)
-    if teacher is not None and teacher_folder is not None:
-        models["teacher"] = _facts(teacher, teacher_folder, subjects["student"].positions, of_teacher=True)
-        figures |= _sizes(models)
+    models |= teacher_facts(teachers, teacher_folders, subjects["student"].positions)
+    if teacher is not None:
+        figures |= size_ratios(models)
     reporter.say("timing teacher and student in turn")
     figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
     untrained = subjects.get("initial_student")
@@ -99,13 +99,6 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         ("evaluation.json", "report.html"),
         {"decision": decision["word"], "figures": {name: figure.value for name, figure in figures.items()}},
     )
-
-
-def _teacher(recipe: Recipe, reporter: Reporter) -> tuple[LocalModel | None, Path | None]:
-    if recipe.teacher.model is None:
-        return None, None
-    home = fetch(recipe.teacher.model, recipe.teacher.sha256, reporter)
-    return LocalModel.load(home, recipe.teacher.model), home
 
 
 def _homes(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -151,32 +144,6 @@ def _answer(model: LocalModel, held: Sequence[Answer], recipe: Recipe) -> list[s
     return answers
 
 
-def _facts(model: LocalModel, home: Path, positions: Positions, of_teacher: bool = False) -> dict[str, Any]:
-    log_probabilities = positions.log_p if of_teacher else positions.log_q
-    return {
-        "reference": model.identity.reference,
-        "parameters": model.parameters,
-        "layers": len(decoder_layers(model.network)),
-        "size_bytes": sum(path.stat().st_size for path in home.glob("*.safetensors")),
-        "perplexity": positions.perplexity(log_probabilities) if log_probabilities is not None else None,
-        "prefill_tokens_per_s": None,
-        "decode_tokens_per_s": None,
-        "peak_memory_bytes": None,
-    }
-
-
-def _sizes(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
-    student, teacher = models["student"], models["teacher"]
-    return {
-        "parameter_ratio": _exact(student["parameters"] / teacher["parameters"], "student / teacher"),
-        "size_ratio": _exact(student["size_bytes"] / teacher["size_bytes"], "student / teacher"),
-    }
-
-
-def _exact(value: float, unit: str) -> Figure:
-    return Figure(value, None, None, 1, unit)
-
-
 def _speeds(
     recipe: Recipe, teacher: LocalModel | None, teacher_folder: Path | None, student: _Subject,
     held: HeldOut, models: dict[str, dict[str, Any]],
@@ -199,7 +166,7 @@ def _speeds(
     return {
         "decode_speedup": as_figure(median_ratio(timings.decode["student"], timings.decode["teacher"]), units[0]),
         "prefill_speedup": as_figure(median_ratio(timings.prefill["student"], timings.prefill["teacher"]), units[1]),
-        "peak_memory_ratio": _exact(peaks["student"] / peaks["teacher"], "student / teacher"),
+        "peak_memory_ratio": exact(peaks["student"] / peaks["teacher"], "student / teacher"),
     }
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill import __version__
-from potstill.config import ModelStudent, PrunedStudent, Recipe
-from potstill.export.lineage import base_model, license_id, shown_teacher
+from potstill.config import ModelStudent, PrunedStudent, Recipe, called
+from potstill.export.lineage import base_model, license_id, shown_teacher, shown_teachers
 from potstill.export.obligations import obligations_of, sentence
 from potstill.ledger import tree_hashes
 
@@ -92,7 +92,8 @@ def _what(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     decision = evaluation["decision"]
     student = recipe.student
     if isinstance(student, PrunedStudent):
-        made = f"the teacher with {student.keep_layers} of its decoder layers"
+        whose = "the first teacher" if recipe.more_teachers else "the teacher"
+        made = f"{whose} with {student.keep_layers} of its decoder layers"
     elif isinstance(student, ModelStudent):
         made = f"{base_model(recipe) or 'a model'}"
     else:
@@ -104,7 +105,8 @@ def _what(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
             "Measure on more prompts before you rely on this model. "
         )
     purpose = f" Its purpose: {recipe.use.purpose}." if recipe.use.purpose else ""
-    trained = "the teacher's distributions" if recipe.objective.kind == "forward_kl" else "the teacher's answers"
+    whose = "the teachers'" if recipe.more_teachers else "the teacher's"
+    trained = f"{whose} distributions" if recipe.objective.kind == "forward_kl" else f"{whose} answers"
     if recipe.scores_rollouts:
         trained = "its own answers as the teacher scored them"
     return (
@@ -115,13 +117,28 @@ def _what(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
 
 def _teacher(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     models = evaluation.get("models") or {}
-    rows = [("", "teacher", "student")]
-    teacher, student = (models.get(role) or {} for role in ("teacher", "student"))
+    roles = (*recipe.teachers, "student")
+    facts = [models.get(role) or {} for role in roles]
+    rows = [("", *roles)]
     for key, title in (("parameters", "parameters"), ("layers", "decoder layers"), ("size_bytes", "bytes on disk")):
-        if teacher.get(key) is not None or student.get(key) is not None:
-            rows.append((title, _number(teacher.get(key)), _number(student.get(key))))
+        if any(one.get(key) is not None for one in facts):
+            rows.append((title, *(_number(one.get(key)) for one in facts)))
     table = f"\n\n{_table(rows)}" if len(rows) > 1 else ""
-    return f"`{shown_teacher(recipe)}`{table}"
+    if not recipe.more_teachers:
+        return f"`{shown_teacher(recipe)}`{table}"
+    listed = "\n".join(_one_of_several(name, shown, recipe) for name, shown in shown_teachers(recipe).items())
+    aim = "trained and measured against" if recipe.objective.divergences else "measured against"
+    return (
+        f"{listed}\n\nEach prompt's answer was written by the first of these that takes part in it. The student was "
+        f"{aim} the mixture of the probabilities of all that do, with weights brought to a sum of 1. Sizes and speeds "
+        f"below are relative to the first.{table}"
+    )
+
+
+def _one_of_several(name: str, shown: str, recipe: Recipe) -> str:
+    one = recipe.teachers[name]
+    where = f"in prompts tagged {' or '.join(one.tags)}" if one.tags else "in every prompt"
+    return f"- {called(name)}: `{shown}`, weight {one.weight:g}, takes part {where}"
 
 
 def _terms(recipe: Recipe, terms_facts: Mapping[str, Any]) -> str:
@@ -132,13 +149,18 @@ def _terms(recipe: Recipe, terms_facts: Mapping[str, Any]) -> str:
         if given.startswith("name_prefix:") and recipe.use.distributed is False
     ]
     source = f" ([source]({terms_facts['url']}))" if terms_facts.get("url") else ""
+    each = [
+        f"- {called(name)}: **{one.get('verdict')}** (rule `{one.get('rule')}`: {one.get('document')})"
+        for name, one in (terms_facts.get("teachers") or {}).items()
+    ]
     return "\n".join(
         (
             f"- Verdict: **{terms_facts.get('verdict')}** (rule `{terms_facts.get('rule')}`)",
             f"- Document: {terms_facts.get('document')} ({terms_facts.get('version_or_date')}){source}",
             f"- Section: {terms_facts.get('section')}",
             f"- Why: {terms_facts.get('reason') or '-'}",
-            "\nObligations of the teacher's terms:\n",
+            *(["\nEvery teacher's terms, of which the strictest is above:\n", *each] if each else []),
+            "\nObligations of all these terms:\n" if each else "\nObligations of the teacher's terms:\n",
             *obligations,
             *caution,
             "\nPotstill gives no legal advice.",
@@ -155,7 +177,8 @@ def _data(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     rejected = data.get("rejected") or {}
     rows += [(f"rejected: {reason}", _number(count)) for reason, count in sorted(rejected.items())]
     temperature = f"{recipe.collect.temperature:g}"
-    source = f"Prompts from `{recipe.prompts.source.name}`, answered by the teacher at temperature {temperature}."
+    whom = "the teachers" if recipe.more_teachers else "the teacher"
+    source = f"Prompts from `{recipe.prompts.source.name}`, answered by {whom} at temperature {temperature}."
     return f"{source}\n\n{_table(rows)}" if len(rows) > 1 else source
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from potstill.config import ModelStudent, PrunedStudent, Recipe
+from potstill.config import ModelStudent, PrunedStudent, Recipe, Teacher
 from potstill.models.reference import KNOWN_WHEELS, HubReference, PathReference, PypiReference, parse_reference
 
 # Licence ids of the model hub, where the rule that decided has another name for the same licence.
@@ -46,11 +46,21 @@ def base_model(recipe: Recipe) -> str | None:
     return None
 
 
+def shown_teachers(recipe: Recipe) -> dict[str, str]:
+    """The teachers' names for a reader elsewhere, by their names in the recipe: a folder without its place here."""
+    return {name: _shown(one) for name, one in recipe.teachers.items()}
+
+
 def shown_teacher(recipe: Recipe) -> str:
-    """The teacher's name for a reader elsewhere: a folder without its place on this machine."""
-    if recipe.teacher.endpoint is not None:
-        return f"{recipe.teacher.endpoint.model} at {urlsplit(recipe.teacher.endpoint.base_url).hostname}"
-    reference = recipe.teacher.model or ""
+    """All teachers in one phrase."""
+    *others, last = shown_teachers(recipe).values()
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _shown(teacher: Teacher) -> str:
+    if teacher.endpoint is not None:
+        return f"{teacher.endpoint.model} at {urlsplit(teacher.endpoint.base_url).hostname}"
+    reference = teacher.model or ""
     parsed = parse_reference(reference)
     if isinstance(parsed, PathReference):
         return f"path:{parsed.folder.rstrip('/').rpartition('/')[2]}"

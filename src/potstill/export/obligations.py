@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from potstill.config import PrunedStudent, Recipe
+from potstill.config import FIRST, PrunedStudent, Recipe
 from potstill.errors import TermsStopped
 from potstill.export.lineage import license_id
 
@@ -62,36 +62,46 @@ def check_name(recipe: Recipe, terms_facts: Mapping[str, Any]) -> None:
 
 
 def write_licences(recipe: Recipe, terms_facts: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """Put the licence and notice files that the obligations ask for into `folder`; gives their names."""
-    asked = {given.partition(":")[0] for given in obligations_of(terms_facts)}
+    """Put the licence and notice files that the obligations ask for into `folder`; gives their names.
+
+    Of several teachers each one's own terms say what of it goes along; the files of all but the first carry its name.
+    """
+    each: Mapping[str, Mapping[str, Any]] = terms_facts.get("teachers") or {FIRST: terms_facts}
     written: tuple[str, ...] = ()
-    if "include_license_copy" in asked:
-        written += _copied(recipe, folder, "LICEN[CS]E*") or _licence_text(recipe, terms_facts, folder)
-    if "notice_file" in asked:
-        written += _copied(recipe, folder, "NOTICE*") or _named(terms_facts, folder, "NOTICE-TEACHER.txt", "notice")
+    for name, facts in each.items():
+        asked = {given.partition(":")[0] for given in obligations_of(facts)}
+        suffix = "" if name == FIRST else f"-{name}"
+        if "include_license_copy" in asked:
+            written += _copied(recipe, name, folder, "LICEN[CS]E*") or _licence_text(recipe, name, facts, folder)
+        if "notice_file" in asked:
+            written += _copied(recipe, name, folder, "NOTICE*") or _named(
+                facts, folder, f"NOTICE-TEACHER{suffix}.txt", "notice"
+            )
     return written
 
 
-def _copied(recipe: Recipe, folder: Path, pattern: str) -> tuple[str, ...]:
-    """Copies of the teacher's own files, where the teacher is a folder on this machine."""
-    reference = recipe.teacher.model or ""
+def _copied(recipe: Recipe, name: str, folder: Path, pattern: str) -> tuple[str, ...]:
+    """Copies of a teacher's own files, where the teacher is a folder on this machine."""
+    reference = recipe.teachers[name].model or ""
     if not reference.startswith("path:"):
         return ()
     found = sorted(path for path in Path(reference.removeprefix("path:")).glob(pattern) if path.is_file())
-    for path in found:
-        shutil.copyfile(path, folder / path.name)
-    return tuple(path.name for path in found)
+    copies = [path.name if name == FIRST else f"{path.stem}-{name}{path.suffix}" for path in found]
+    for path, copy in zip(found, copies, strict=True):
+        shutil.copyfile(path, folder / copy)
+    return tuple(copies)
 
 
-def _licence_text(recipe: Recipe, terms_facts: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+def _licence_text(recipe: Recipe, name: str, facts: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     """The licence's own text where Potstill carries it, else a file that names it."""
-    text = files("potstill.export") / "licenses" / f"{license_id(terms_facts)}.txt"
+    text = files("potstill.export") / "licenses" / f"{license_id(facts)}.txt"
+    suffix = "" if name == FIRST else f"-{name}"
     if not text.is_file():
-        return _named(terms_facts, folder, "LICENSE-TEACHER.txt", "licence")
-    whose = "" if isinstance(recipe.student, PrunedStudent) else "-TEACHER"
-    name = f"LICENSE{whose}.txt"
-    (folder / name).write_text(text.read_text(encoding="utf-8"), encoding="utf-8")
-    return (name,)
+        return _named(facts, folder, f"LICENSE-TEACHER{suffix}.txt", "licence")
+    whose = "" if isinstance(recipe.student, PrunedStudent) and name == FIRST else "-TEACHER"
+    written = f"LICENSE{whose}{suffix}.txt"
+    (folder / written).write_text(text.read_text(encoding="utf-8"), encoding="utf-8")
+    return (written,)
 
 
 def _named(terms_facts: Mapping[str, Any], folder: Path, name: str, what: str) -> tuple[str, ...]:

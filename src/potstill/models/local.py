@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from potstill.errors import RecipeError
+from potstill.models.folder import weights_revision
 from potstill.models.prefix import prefix_cache, shared_prefix_length
 from potstill.records import ModelIdentity
 
@@ -37,17 +38,14 @@ class LocalModel:
     @classmethod
     def load(cls, folder: Path, reference: str | None = None, dtype: torch.dtype = torch.float32) -> "LocalModel":
         """Open a model folder. Raises RecipeError where transformers cannot."""
-        from potstill.models.fetch import file_sha256
-
         logging.disable_progress_bar()
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
             network = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
         except (OSError, ValueError, KeyError) as error:
             raise RecipeError(f"{folder}: cannot be opened as a causal language model ({error})") from None
-        weights = sorted(folder.glob("*.safetensors"))
-        revision = file_sha256(weights[0]) if len(weights) == 1 else "+".join(file_sha256(one)[:16] for one in weights)
-        return cls(network, tokenizer, ModelIdentity(reference or f"path:{folder}", "local", revision))
+        identity = ModelIdentity(reference or f"path:{folder}", "local", weights_revision(folder))
+        return cls(network, tokenizer, identity)
 
     @property
     def context_tokens(self) -> int | None:

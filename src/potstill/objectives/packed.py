@@ -120,23 +120,28 @@ def top_k_loss(parts: Sequence[Part], lists: TopK) -> ChunkLoss:
 
     def of_chunk(start: int, _stop: int) -> BlockLoss:
         def of_block(logits: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
-            mine = slice(start + low, start + high)
-            ids = lists.ids[mine]
-            log_q = torch.log_softmax(logits, -1)
-            listed = log_q.gather(-1, ids)
-            q = log_q.exp_()
-            share = q.scatter(-1, ids, 0.0)
-            bucket = share.sum(-1, keepdim=True).clamp_(min=_LEAST)
-            coarse_q = torch.cat([listed, bucket.log()], -1)
-            tail = lists.tail[mine, None].to(q.dtype).clamp(min=_LEAST)
-            coarse_p = torch.cat([lists.log_p[mine].to(q.dtype), tail.log()], -1)
-            values, partial = weighted_partials(parts, coarse_q, coarse_p)
-            gradient = share.mul_(partial[:, -1:] / bucket).sub_(q.mul_(partial.sum(-1, keepdim=True)))
-            return values.sum(), gradient.scatter_add_(-1, ids, partial[:, :-1])
+            here = TopK(*(column[start + low : start + high] for column in lists))
+            values, gradient = top_k_values_and_gradient(parts, logits, here)
+            return values.sum(), gradient
 
         return of_block
 
     return of_chunk
+
+
+def top_k_values_and_gradient(parts: Sequence[Part], logits: Tensor, lists: TopK) -> tuple[Tensor, Tensor]:
+    """The objectives of `top_k_loss` at n positions, and their gradient by `logits` (n, V)."""
+    log_q = torch.log_softmax(logits, -1)
+    listed = log_q.gather(-1, lists.ids)
+    q = log_q.exp_()
+    share = q.scatter(-1, lists.ids, 0.0)
+    bucket = share.sum(-1, keepdim=True).clamp_(min=_LEAST)
+    coarse_q = torch.cat([listed, bucket.log()], -1)
+    tail = lists.tail[:, None].to(q.dtype).clamp(min=_LEAST)
+    coarse_p = torch.cat([lists.log_p.to(q.dtype), tail.log()], -1)
+    values, partial = weighted_partials(parts, coarse_q, coarse_p)
+    gradient = share.mul_(partial[:, -1:] / bucket).sub_(q.mul_(partial.sum(-1, keepdim=True)))
+    return values, gradient.scatter_add_(-1, lists.ids, partial[:, :-1])
 
 
 def dense_loss(

@@ -14,8 +14,6 @@ from potstill.store.prompts import read_prompts, write_prompts
 
 __all__ = ["PromptSet", "load_prompts", "prompt_hash", "read_prompts", "write_prompts"]
 
-__all__ = ["PromptSet", "load_prompts", "prompt_hash", "read_prompts", "write_prompts"]
-
 _SALT = "potstill split 1"  # changing it would move every prompt of every old run
 _ROLES = ("system", "user", "assistant")
 
@@ -39,11 +37,15 @@ def load_prompts(section: Prompts) -> PromptSet:
     """
     rows = 0
     unique: dict[str, Prompt] = {}
-    for source, messages in _read(section):
+    for source, messages, tag in _read(section):
         rows += 1
         identity = prompt_hash(messages)
-        if identity not in unique:
-            unique[identity] = Prompt(messages, "train", source, identity)
+        first = unique.setdefault(identity, Prompt(messages, "train", source, identity, tag))
+        if first.tag != tag:
+            raise RecipeError(
+                f"{source}: the same prompt as {first.source}, which has the tag {first.tag!r} where this has {tag!r} "
+                "(prompts.tag); a prompt has one"
+            )
         if rows == section.limit:
             break
     if not rows:
@@ -85,21 +87,26 @@ def _text(prompt: Prompt, section: Prompts) -> str:
     return "\n".join(words[len(section.examples) :])
 
 
-def _read(section: Prompts) -> Iterator[tuple[str, tuple[Message, ...]]]:
-    """Place and messages of each row; lines that are blank are passed over."""
+def _read(section: Prompts) -> Iterator[tuple[str, tuple[Message, ...], str | None]]:
+    """Place, messages and tag of each row; lines that are blank are passed over."""
     try:
         with section.source.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     where = f"{section.source}:{number}"
-                    yield where, _messages(_field(line, section.field, where), section, where)
+                    row = _row(line, section.field, where)
+                    yield (
+                        where,
+                        _messages(_field(row, "field", section.field, where), section, where),
+                        _tag(row, section, where),
+                    )
     except FileNotFoundError:
         raise RecipeError(f"prompts.source: {section.source}: no such file") from None
     except OSError as error:
         raise RecipeError(f"prompts.source: {section.source}: cannot be read ({error.strerror})") from None
 
 
-def _field(line: bytes, field: str, where: str) -> Any:
+def _row(line: bytes, field: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -110,10 +117,24 @@ def _field(line: bytes, field: str, where: str) -> Any:
         raise RecipeError(f"{where}: not JSON ({error}); each line must be one JSON object") from None
     if not isinstance(row, dict):
         raise RecipeError(f"{where}: not a JSON object; write it as {{{json.dumps(field)}: …}}")
+    return row
+
+
+def _field(row: dict[str, Any], key: str, field: str, where: str) -> Any:
     if field not in row:
         there = ", ".join(map(repr, list(row)[:8])) or "nothing"
-        raise RecipeError(f"{where}: no field {field!r} (prompts.field); there is {there}")
+        raise RecipeError(f"{where}: no field {field!r} (prompts.{key}); there is {there}")
     return row[field]
+
+
+def _tag(row: dict[str, Any], section: Prompts, where: str) -> str | None:
+    """The row's tag; None where the recipe names no field for it, or the field is null."""
+    if section.tag is None:
+        return None
+    tag = _field(row, "tag", section.tag, where)
+    if tag is not None and (not isinstance(tag, str) or not tag.strip()):
+        raise RecipeError(f"{where}: {section.tag} must be a text that is not empty, or null for no tag (prompts.tag)")
+    return tag
 
 
 def _messages(value: Any, section: Prompts, where: str) -> tuple[Message, ...]:

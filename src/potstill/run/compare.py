@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.config import Recipe
+from potstill.config import FIRST, Recipe, called
 from potstill.errors import PotstillError
 from potstill.progress import Reporter, Silent
 from potstill.records import Message, Prompt, content_hash
 from potstill.run.folder import read_recipe
 
 _HELD_OUT_SHOWN = 3
+_TYPED = "command line"  # the source of a prompt that is none of the run's
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class Comparison:
 def compare(folder: Path, prompt: str | None = None, reporter: Reporter | None = None) -> list[Comparison]:
     """Answer `prompt`, or the first held-out prompts, with the run's student and its teacher.
 
-    Both sample as the recipe says, from the same seed. An endpoint is not asked, which would cost money: its recorded
-    answers are shown. Raises PotstillError where the run has no student yet.
+    Both sample as the recipe says, from the same seed; of several teachers the one that writes a prompt's answers does.
+    An endpoint is not asked, which would cost money: its recorded answers are shown. Raises PotstillError where the run
+    has no student yet.
     """
     reporter = reporter or Silent()
     recipe = read_recipe(folder)
@@ -46,18 +48,32 @@ def compare(folder: Path, prompt: str | None = None, reporter: Reporter | None =
             f"{folder}: no student yet; `potstill run` trains one and `potstill status` says how far it is"
         )
     conversations = _conversations(recipe, folder, prompt)
-    student = _answers(folder / "student", conversations, recipe, reporter, "student")
+    student = _answers(folder / "student", conversations, recipe, reporter, "the student")
     if recipe.teacher.model is not None:
-        from potstill.models.fetch import fetch
-
-        teacher_folder = fetch(recipe.teacher.model, recipe.teacher.sha256, reporter)
-        teacher = _answers(teacher_folder, conversations, recipe, reporter, "teacher")
+        teacher = _teachers_answers(recipe, conversations, reporter)
     else:
         teacher = _recorded(folder, conversations)
     return [
         Comparison(one.messages[-1].content, ours, theirs)
         for one, ours, theirs in zip(conversations, teacher, student, strict=True)
     ]
+
+
+def _teachers_answers(recipe: Recipe, conversations: Sequence[Prompt], reporter: Reporter) -> list[Side]:
+    """Each prompt answered by the teacher that writes its answers; a prompt that is none of the run's by the first."""
+    from potstill.models.fetch import fetch
+
+    known = len(recipe.teachers) > 1 and all(one.source != _TYPED for one in conversations)
+    writers = [recipe.writer(one.tag) if known else FIRST for one in conversations]
+    sides: dict[int, Side] = {}
+    for name in dict.fromkeys(writers):
+        mine = [at for at, writer in enumerate(writers) if writer == name]
+        section = recipe.teachers[name]
+        home = fetch(section.model or "", section.sha256, reporter)
+        role = called(name) if recipe.more_teachers else "the teacher"
+        found = _answers(home, [conversations[at] for at in mine], recipe, reporter, role)
+        sides.update(zip(mine, found, strict=True))
+    return [sides[at] for at in range(len(conversations))]
 
 
 def _conversations(recipe: Recipe, folder: Path, prompt: str | None) -> list[Prompt]:
@@ -78,7 +94,7 @@ def _asked(text: str, recipe: Recipe) -> Prompt:
     shown = [(Message("user", one.prompt), Message("assistant", one.answer)) for one in section.examples]
     system = [Message("system", section.system)] if section.system is not None else []
     messages = (*system, *(turn for pair in shown for turn in pair), Message("user", text))
-    return Prompt(messages, "holdout", "command line", content_hash([asdict(one) for one in messages]))
+    return Prompt(messages, "holdout", _TYPED, content_hash([asdict(one) for one in messages]))
 
 
 def _answers(model: Path, conversations: Sequence[Prompt], recipe: Recipe, reporter: Reporter, role: str) -> list[Side]:
@@ -86,7 +102,7 @@ def _answers(model: Path, conversations: Sequence[Prompt], recipe: Recipe, repor
     from potstill.models.local import LocalModel
     from potstill.rendering import render_prompt
 
-    reporter.say(f"loading the {role}")
+    reporter.say(f"loading {role}")
     loaded = LocalModel.load(model)
     rendered = [render_prompt(loaded.tokenizer, one.messages) for one in conversations]
     _generate(loaded, rendered[0], recipe, max_new_tokens=1)

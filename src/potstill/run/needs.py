@@ -1,10 +1,11 @@
 """How much disk, memory and time a recipe needs, from the sizes of both models and the most tokens there can be."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from potstill.config import ModelStudent, PrunedStudent, Recipe, ScratchStudent
+from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe, ScratchStudent
 from potstill.models.fetch import cached
 from potstill.records import Prompt
 from potstill.run.sizes import (
@@ -16,6 +17,7 @@ from potstill.run.sizes import (
     signal_bytes,
     training_bytes,
 )
+from potstill.run.teachers import Part, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,39 +44,59 @@ class Needs:
 
 
 def estimate_needs(
-    recipe: Recipe, prompts: tuple[Prompt, ...], tokens: Tokens, teacher: Path | None, folder: Path
+    recipe: Recipe, prompts: tuple[Prompt, ...], tokens: Tokens, teachers: Mapping[str, Path | None], folder: Path
 ) -> Needs:
-    """Upper estimates for a run in `folder`; `teacher` is the folder of a local teacher's weights, if it is here."""
-    ours = read_weights(teacher) if teacher else None
-    teacher_size = ours.parameters if ours else 0
-    student = _student_parameters(recipe, ours)
+    """Upper estimates for a run in `folder`; `teachers` are the folders of the weights of those that are here."""
+    weights = {name: read_weights(one) if one else None for name, one in teachers.items()}
+    first = weights[FIRST]
+    student = _student_parameters(recipe, first)
     free = shutil.disk_usage(_existing(folder)).free
-    if student is None or (recipe.teacher.model is not None and ours is None):
-        return Needs(teacher_size or None, student, None, free, None, None)
+    if student is None or (recipe.teacher.model is not None and None in weights.values()):
+        return Needs(first.parameters if first else None, student, None, free, None, None)
+    sizes = {name: one.parameters if one else 0 for name, one in weights.items()}
+    shares = parts(recipe, prompts)
     samples = recipe.collect.answers_per_prompt
     positions = len(prompts) * samples * recipe.collect.max_new_tokens
-    signals = positions * signal_bytes(recipe.signals) if recipe.teacher.model is not None else 0
+    stored = sum(one.takes_part for one in shares.values()) * positions
+    signals = round(stored * signal_bytes(recipe.signals)) if recipe.teacher.model is not None else 0
     trained = 1 + ("fine_tuning" in recipe.evaluate.baselines)
     disk = disk_bytes(student, trained, signals, len(prompts) * samples, positions)
-    beside = teacher_size if recipe.signals.kind == "full" else 0
+    together = sum(sizes.values())  # evaluating holds all of them, and so does training beside them
+    beside = together if recipe.signals.kind == "full" else 0
     frozen = student if recipe.student.lora is not None else 0
-    memory = max(training_bytes(student - frozen, frozen, beside), model_bytes(teacher_size + student))
-    operations = _operations(recipe, prompts, tokens, teacher_size, student, beside)
-    return Needs(teacher_size or None, student, disk, free, memory, operations / measured_flops_per_s())
+    memory = max(training_bytes(student - frozen, frozen, beside), model_bytes(together + student))
+    operations = _operations(recipe, prompts, tokens, _Work.of(recipe, sizes, shares), student)
+    return Needs(sizes[FIRST] or None, student, disk, free, memory, operations / measured_flops_per_s())
 
 
-def _operations(
-    recipe: Recipe, prompts: tuple[Prompt, ...], tokens: Tokens, teacher: int, student: int, beside: int
-) -> float:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Weights of teachers that a token of the prompts and answers goes through on average, in each kind of work."""
+
+    answering: float
+    scoring: float  # of training answers, in a pass of its own; one teacher's signals are kept while it answers
+    beside: float
+    evaluating: float
+
+    @classmethod
+    def of(cls, recipe: Recipe, sizes: Mapping[str, int], shares: Mapping[str, Part]) -> "_Work":
+        taking_part = sum(size * shares[name].takes_part for name, size in sizes.items())
+        writing = sum(size * shares[name].writes for name, size in sizes.items())
+        stored = recipe.more_teachers and recipe.signals.kind in ("sampled", "top_k")
+        live = recipe.signals.kind == "full"
+        return cls(writing, taking_part if stored else 0, taking_part if live else 0, taking_part)
+
+
+def _operations(recipe: Recipe, prompts: tuple[Prompt, ...], tokens: Tokens, work: _Work, student: int) -> float:
     """Floating-point operations: 2 for a weight and a token forward, 6 forward and backward."""
     samples = recipe.collect.answers_per_prompt
     train = sum(prompt.split == "train" for prompt in prompts)
     trained_on = samples * (tokens.own_share * tokens.prompt_train + train * recipe.collect.max_new_tokens)
     total = samples * (tokens.own_share * tokens.prompt + len(prompts) * recipe.collect.max_new_tokens)
     trainings = 1 + ("fine_tuning" in recipe.evaluate.baselines)
-    training = (6 * student * trainings + 2 * beside) * trained_on * recipe.train.epochs
-    evaluating = 2 * (teacher + student * (1 + len(recipe.evaluate.baselines))) * (total - trained_on)
-    return 2 * teacher * total + training + evaluating
+    training = (6 * student * trainings + 2 * work.beside) * trained_on * recipe.train.epochs
+    evaluating = 2 * (work.evaluating + student * (1 + len(recipe.evaluate.baselines))) * (total - trained_on)
+    return 2 * work.answering * total + 2 * work.scoring * trained_on + training + evaluating
 
 
 def _existing(folder: Path) -> Path:

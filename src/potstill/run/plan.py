@@ -1,18 +1,20 @@
 """What a run would do and take, said before anything is spent: no request is sent and nothing is fetched."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.config import ModelStudent, PrunedStudent, Recipe, ScratchStudent
+from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe, ScratchStudent
 from potstill.models.fetch import cached
+from potstill.models.folder import context_tokens
 from potstill.progress import Reporter, Silent
 from potstill.records import Prompt
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.needs import Needs, Tokens, estimate_needs
-from potstill.run.sizes import context_tokens
 from potstill.run.stages import questions
+from potstill.run.teachers import describe_teachers
 
 if TYPE_CHECKING:
     from potstill.terms import Decision
@@ -47,6 +49,7 @@ class Plan:
     answer_tokens_at_most: int
     cost_usd_at_most: float | None  # of the requests still to be sent; None for a local teacher and for unknown prices
     needs: Needs
+    teachers: tuple[str, ...]  # in words, where there are several
     tokenizers: tuple[str, ...]
     scoring: "Scoring | None" = None  # of what the student writes, by a served teacher
 
@@ -58,6 +61,7 @@ class Plan:
         lines = [
             f"terms: {self.terms.message}",
             *(f"terms: warning: {warning}" for warning in self.terms.warnings),
+            *self.teachers,
             f"prompts: {self.rows:,} rows, {self.removed:,} duplicates removed; {split}",
             f"requests: {self.requests:,}, of which {self.answered:,} are answered already",
             f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
@@ -82,7 +86,7 @@ class Plan:
     def _cost(self) -> str:
         endpoint = self.recipe.teacher.endpoint
         if endpoint is None:
-            return "none (local teacher)"
+            return "none (local teachers)" if self.recipe.more_teachers else "none (local teacher)"
         if self.cost_usd_at_most is None:
             return "unknown (teacher.endpoint.price_per_million is not in the recipe)"
         budget = self.recipe.collect.budget_usd
@@ -94,7 +98,8 @@ class Plan:
         later = "unknown until the models are fetched, which the first run does"
         ratio = ""
         if needs.teacher_parameters and needs.student_parameters:
-            ratio = f", {needs.student_parameters / needs.teacher_parameters:.2f} of the teacher's"
+            whose = "the first teacher's" if self.recipe.more_teachers else "the teacher's"
+            ratio = f", {needs.student_parameters / needs.teacher_parameters:.2f} of {whose}"
         student = f"{needs.student_parameters:,} parameters{ratio}" if needs.student_parameters else later
         disk = f"about {_size(needs.disk_bytes)} at most" if needs.disk_bytes else later
         warning = "; NOT ENOUGH" if needs.disk_bytes and needs.disk_bytes > needs.disk_free_bytes else ""
@@ -129,8 +134,11 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
     folder = folder or default_folder(recipe)
     decision = decide(recipe)
     found = load_prompts(recipe.prompts)
-    teacher = cached(recipe.teacher.model) if recipe.teacher.model else None
-    tokens = _count_tokens(recipe, found.prompts, teacher, reporter)
+    for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
+        recipe.shares(tag)
+    teachers = {name: cached(one.model) if one.model else None for name, one in recipe.teachers.items()}
+    teacher = teachers[FIRST]
+    tokens = _count_tokens(recipe, found.prompts, teachers, reporter)
     requests = len(found.prompts) * recipe.collect.answers_per_prompt
     answered = min(_answered(recipe, found.prompts, folder), requests)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
@@ -148,30 +156,39 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         answer_tokens_at_most=requests * recipe.collect.max_new_tokens,
         cost_usd_at_most=_cost(recipe, tokens.prompt, requests, answered, scoring),
         scoring=scoring,
-        needs=estimate_needs(recipe, found.prompts, tokens, teacher, folder),
+        needs=estimate_needs(recipe, found.prompts, tokens, teachers, folder),
+        teachers=describe_teachers(recipe, found.prompts, teachers),
         tokenizers=_tokenizers(recipe, teacher),
     )
 
 
-def _count_tokens(recipe: Recipe, prompts: tuple[Prompt, ...], teacher: Path | None, reporter: Reporter) -> Tokens:
-    if teacher is None:
+def _count_tokens(
+    recipe: Recipe, prompts: tuple[Prompt, ...], teachers: Mapping[str, Path | None], reporter: Reporter
+) -> Tokens:
+    """All teachers get the prompts as the first one's tokenizer writes them, so that is what counts."""
+    first = teachers[FIRST]
+    if first is None:
         lengths = [
             sum(len(message.content) for message in prompt.messages) // _CHARACTERS_PER_TOKEN for prompt in prompts
         ]
-        limit = None
     else:
         from potstill.students.compatibility import prompt_lengths
 
         reporter.say("counting tokens")
-        lengths = prompt_lengths(teacher, [prompt.messages for prompt in prompts])
-        limit = context_tokens(teacher)
+        lengths = prompt_lengths(first, [prompt.messages for prompt in prompts])
+    limits = {name: context_tokens(folder) if folder else None for name, folder in teachers.items()}
     train = sum(length for prompt, length in zip(prompts, lengths, strict=True) if prompt.split == "train")
     too_long = [
         prompt.source
         for prompt, length in zip(prompts, lengths, strict=True)
-        if limit is not None and length + recipe.collect.max_new_tokens > limit
+        if first is not None
+        and any(
+            length + recipe.collect.max_new_tokens > limit
+            for name in recipe.shares(prompt.tag)
+            if (limit := limits[name]) is not None
+        )
     ]
-    return Tokens(sum(lengths), train, teacher is not None, _own_share(prompts), tuple(too_long))
+    return Tokens(sum(lengths), train, first is not None, _own_share(prompts), tuple(too_long))
 
 
 def _own_share(prompts: tuple[Prompt, ...]) -> float:

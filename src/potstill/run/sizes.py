@@ -63,15 +63,6 @@ def _shapes(path: Path) -> dict[str, list[int]]:
     return {name: one["shape"] for name, one in header.items() if name != "__metadata__"}
 
 
-def context_tokens(folder: Path) -> int | None:
-    """The model's context length, where its config says."""
-    try:
-        limit = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
-    except (OSError, ValueError):
-        return None
-    return int(limit) if limit else None
-
-
 def signal_bytes(signals: SampledSignals | FullSignals | TopKSignals | NoSignals) -> int:
     """Upper estimate of what the signal store takes for a position."""
     match signals:

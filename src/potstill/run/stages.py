@@ -38,8 +38,10 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
     permission = recipe.use.permission
     # The decision itself is an input: newer rules redo the stage. Its warnings change with the calendar, so not they.
     decision = {name: value for name, value in asdict(decide(recipe)).items() if name != "warnings"}
+    several = [one.model_dump(mode="json", exclude={"weight", "tags"}) for one in recipe.more_teachers]
     return {
-        "teacher": recipe.teacher.model_dump(mode="json"),
+        "teacher": recipe.teacher.model_dump(mode="json", exclude={"weight", "tags"}),
+        **({"more_teachers": several} if several else {}),
         "use": recipe.use.model_dump(mode="json"),
         "permission_file": hash_or_absent(permission.file) if permission else None,
         "decision": plain(decision),
@@ -47,7 +49,8 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _prompts_reads(recipe: Recipe) -> Mapping[str, Any]:
-    return {"prompts": recipe.prompts.model_dump(mode="json"), "prompts_file": hash_or_absent(recipe.prompts.source)}
+    section = recipe.prompts.model_dump(mode="json", exclude={"tag"} if recipe.prompts.tag is None else None)
+    return {"prompts": section, "prompts_file": hash_or_absent(recipe.prompts.source)}
 
 
 def questions(recipe: Recipe) -> dict[str, Any]:
@@ -61,7 +64,18 @@ def questions(recipe: Recipe) -> dict[str, Any]:
         "sha256": recipe.teacher.sha256,
         "endpoint": [endpoint.base_url, endpoint.model] if endpoint else None,
         "collect": data,
+        **_several(recipe, "model", "sha256", "tags"),
     }
+
+
+def _several(recipe: Recipe, *keys: str) -> dict[str, Any]:
+    """These keys of every teacher, where there are several: with one, a stage reads what it did before there could be.
+
+    Weights are not among what collecting reads: they say what is made of the teachers' distributions, not what is kept.
+    """
+    if not recipe.more_teachers:
+        return {}
+    return {"teachers": {name: one.model_dump(mode="json", include=set(keys)) for name, one in recipe.teachers.items()}}
 
 
 def _collect_reads(recipe: Recipe) -> Mapping[str, Any]:
@@ -77,6 +91,7 @@ def _train_reads(recipe: Recipe) -> Mapping[str, Any]:
     scores = {"scored_by": [endpoint.base_url, endpoint.model]} if endpoint and recipe.scores_rollouts else {}
     return scores | {
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
+        **_several(recipe, "model", "sha256", "weight", "tags"),
         "signals": recipe.signals.model_dump(mode="json"),
         "train_on_truncated": recipe.collect.train_on_truncated,
         "student": recipe.student.model_dump(mode="json"),
@@ -89,6 +104,7 @@ def _evaluate_reads(recipe: Recipe) -> Mapping[str, Any]:
     return {
         "name": recipe.name,
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
+        **_several(recipe, "model", "sha256", "weight", "tags"),
         "evaluate": recipe.evaluate.model_dump(mode="json"),
         "uses": sorted(recipe.collect.uses),
         "accept": dict(recipe.accept),
@@ -196,9 +212,15 @@ def clearance_facts(folder: Path) -> Mapping[str, Any]:
 
 def _terms(recipe: Recipe) -> StageResult:
     from potstill.export.obligations import check_name
-    from potstill.terms import clear, decide
+    from potstill.terms import clear, decide, decide_each
 
     facts: dict[str, Any] = {**asdict(clear(recipe)), "url": decide(recipe).url}
+    if recipe.more_teachers:
+        kept = ("teacher", "verdict", "rule", "document", "section", "version_or_date", "url", "obligations", "reason")
+        facts["teachers"] = {
+            name: {key: value for key, value in asdict(one).items() if key in kept}
+            for name, one in decide_each(recipe).items()
+        }
     # A name that the terms forbid would otherwise stop the export, after everything has been paid for.
     check_name(recipe, facts)
     permission = recipe.use.permission
@@ -212,6 +234,8 @@ def _prompts(recipe: Recipe, folder: Path) -> StageResult:
     from potstill.store.prompts import write_prompts
 
     found = load_prompts(recipe.prompts)
+    for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
+        recipe.shares(tag)  # a prompt that no teacher takes part in stops the run here, before anything is asked
     write_prompts(found.prompts, folder / "prompts.parquet")
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {

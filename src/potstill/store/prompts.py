@@ -11,11 +11,16 @@ import pyarrow.parquet as pq
 from potstill.errors import PotstillError
 from potstill.records import Message, Prompt, canonical_json
 
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("messages", "split", "source", "hash")])
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("messages", "split", "source", "hash", "tag")])
+# Without tags the table is, to the byte, what it was before there were any: a finished run stays finished.
+_UNTAGGED = _SCHEMA.remove(_SCHEMA.get_field_index("tag"))
 
 
 def write_prompts(prompts: Sequence[Prompt], path: Path) -> None:
-    """Write prompts.parquet: messages as JSON text, split, source, hash. The file appears whole or not at all."""
+    """Write prompts.parquet: messages as JSON text, split, source, hash, and tag where a prompt has one.
+
+    The file appears whole or not at all.
+    """
     table = pa.Table.from_pylist(
         [
             {
@@ -23,10 +28,11 @@ def write_prompts(prompts: Sequence[Prompt], path: Path) -> None:
                 "split": prompt.split,
                 "source": prompt.source,
                 "hash": prompt.hash,
+                "tag": prompt.tag,
             }
             for prompt in prompts
         ],
-        _SCHEMA,
+        _SCHEMA if any(prompt.tag is not None for prompt in prompts) else _UNTAGGED,
     )
     part = path.with_name(path.name + ".part")
     try:
@@ -47,9 +53,10 @@ def read_prompts(path: Path) -> list[Prompt]:
         rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
         return [
             Prompt(
-                tuple(Message(**one) for one in json.loads(row["messages"])), row["split"], row["source"], row["hash"]
+                tuple(Message(**one) for one in json.loads(row["messages"])), row["split"], row["source"], row["hash"],
+                row["tag"],
             )
             for row in rows
-        ]
+        ]  # fmt: skip
     except (OSError, pa.ArrowException, ValueError, TypeError) as error:
         raise PotstillError(f"{path}: not a table of prompts ({error}); run the prompts stage again") from None

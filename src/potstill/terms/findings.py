@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from potstill.config import ModelStudent, PrunedStudent, Recipe
+from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe
 from potstill.records import Verdict
 from potstill.terms.route import Layer, weights_rules
 from potstill.terms.rules import Rule
@@ -41,6 +41,7 @@ class Finding:
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     by_permission: bool = False
+    teacher: str = FIRST  # the name of the teacher that the layer binds
 
     @property
     def cleared(self) -> bool:
@@ -52,18 +53,19 @@ class Finding:
         return replace(self, remedy="", missing=(), by_permission=True)
 
 
-def judge(layer: Layer, recipe: Recipe) -> Finding:
-    """Set one layer against the recipe's facts and student; a permission is not looked at here."""
+def judge(layer: Layer, recipe: Recipe, teacher: str = FIRST) -> Finding:
+    """Set one layer of a teacher against the recipe's facts and student; a permission is not looked at here."""
     rule = layer.rule
     if rule is None:
-        return _no_rule(layer)
+        return _no_rule(layer, teacher)
     says = f"{rule.provider}: {_sentence('; '.join(rule.conditions[:2]))}"
-    finding = Finding(layer, rule.output_training, says, warnings=tuple(_for_a_person(rule, recipe)))
+    warnings = tuple(_for_a_person(rule, recipe))
+    finding = Finding(layer, rule.output_training, says, warnings=warnings, teacher=teacher)
     competes = recipe.use.competes_with_teacher_provider
     match rule.output_training:
         case "unknown":
             return replace(finding, remedy=f"Read {rule.url} and correct the rule (docs/terms.md), or {_PERMIT}.")
-        case "prohibited" if not _of_the_family(rule, recipe):
+        case "prohibited" if not _of_the_family(rule, recipe, teacher):
             return replace(finding, remedy=_other_teacher(rule))
         case "prohibited_if_competing" if competes is True:
             remedy = f"The recipe says {_COMPETES}: true. Choose another teacher, or {_PERMIT}."
@@ -78,13 +80,15 @@ def judge(layer: Layer, recipe: Recipe) -> Finding:
     return finding
 
 
-def _no_rule(layer: Layer) -> Finding:
-    settle = "give teacher.license (an id such as apache-2.0) where you know it, " if layer.weights else ""
+def _no_rule(layer: Layer, teacher: str) -> Finding:
+    where = "teacher" if teacher == FIRST else f"more_teachers.{teacher}"
+    settle = f"give {where}.license (an id such as apache-2.0) where you know it, " if layer.weights else ""
     return Finding(
         layer,
         "unknown",
         f"No rule says what the outputs of {layer.name} may be used for.",
         f"Read its terms, then {settle}add a rule (docs/terms.md), or {_PERMIT}.",
+        teacher=teacher,
     )
 
 
@@ -105,13 +109,16 @@ def _unfit_facts(rule: Rule, recipe: Recipe, given: bool) -> Iterator[tuple[str,
             yield f"use.{key}", meaning
 
 
-def _of_the_family(rule: Rule, recipe: Recipe) -> bool:
-    """Whether the rule's ban excepts the teacher's own family and the student is made from weights of it."""
+def _of_the_family(rule: Rule, recipe: Recipe, teacher: str) -> bool:
+    """Whether the rule's ban excepts the teacher's own family and the student is made from weights of it.
+
+    A pruned student is cut from the first teacher, so for another one that has to be of the same rule.
+    """
     if not rule.has("same_family_student_only"):
         return False
     student = recipe.student
     if isinstance(student, PrunedStudent):
-        return True
+        return teacher == FIRST or rule.id in weights_rules(recipe.teacher.model or "")
     return isinstance(student, ModelStudent) and rule.id in weights_rules(student.model)
 
 

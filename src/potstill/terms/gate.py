@@ -1,15 +1,19 @@
-"""The gate: sets the strictest layer's verdict against the facts in `use:`, and alone gives out the Clearance."""
+"""The gate: sets the strictest layer's verdict against the facts in `use:`, and alone gives out the Clearance.
+
+With several teachers every layer of each counts: the strictest of all decides, and obligations add up.
+"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from potstill.config import Recipe
+from potstill.config import Recipe, called
 from potstill.errors import RecipeError, TermsStopped
 from potstill.ledger import file_hash
 from potstill.records import Clearance, Verdict
 from potstill.terms.findings import Finding, judge
-from potstill.terms.route import Layer, route
+from potstill.terms.route import Layer, Route, route
 from potstill.terms.rules import STRICTNESS
 
 NO_ADVICE = "Potstill gives no legal advice."
@@ -30,7 +34,7 @@ class Decision:
     section: str
     version_or_date: str
     url: str
-    layers: tuple[tuple[str, str, Verdict], ...]  # name of the layer, id of its rule, its verdict
+    layers: tuple[tuple[str, str, Verdict], ...]  # name of the layer, behind that of its teacher; its rule; its verdict
     obligations: tuple[str, ...]
     missing_facts: tuple[str, ...]  # keys of the recipe that must be given, such as use.commercial
     reason: str
@@ -54,13 +58,36 @@ def decide(recipe: Recipe, today: date | None = None) -> Decision:
 
     Raises RecipeError where the teacher's reference, its folder or the permission's file is not there.
     """
-    way = route(recipe.teacher)
+    ways, findings = _findings(recipe)
+    return _decision(recipe, ways, findings, today or date.today())
+
+
+def decide_each(recipe: Recipe, today: date | None = None) -> dict[str, Decision]:
+    """The decision about each teacher by its name; they are cleared together or not at all, which `decide` says."""
+    ways, findings = _findings(recipe)
+    return {
+        name: _decision(recipe, {name: way}, [one for one in findings if one.teacher == name], today or date.today())
+        for name, way in ways.items()
+    }
+
+
+def _findings(recipe: Recipe) -> tuple[dict[str, Route], list[Finding]]:
+    """The route of every teacher, and what each of its layers says."""
+    ways = {name: route(teacher) for name, teacher in recipe.teachers.items()}
+    found = [judge(layer, recipe, name) for name, way in ways.items() for layer in way.layers]
+    return ways, _permitted(found, recipe)
+
+
+def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding], today: date) -> Decision:
+    """The strictest of the findings, with the obligations of all of them."""
     permission_sha256 = _permission_hash(recipe)
-    findings = _permitted([judge(layer, recipe) for layer in way.layers], recipe)
+    several = len(ways) > 1
     stopped = [finding for finding in findings if not finding.cleared]
     # A stop that no fact can lift is shown before one that only asks, and a strict rule before a mild one.
     deciding = max(stopped or findings, key=lambda found: (not found.missing, STRICTNESS.index(found.verdict)))
     rule = deciding.layer.rule
+    whose = called(deciding.teacher)
+    whose = f"{whose[0].upper()}{whose[1:]} ({ways[deciding.teacher].teacher}) decides. " if several else ""
     obligations = dict.fromkeys(given for found in findings for given in _duties(found.layer))
     return Decision(
         verdict=max((found.verdict for found in findings), key=STRICTNESS.index) if not stopped else deciding.verdict,
@@ -70,13 +97,20 @@ def decide(recipe: Recipe, today: date | None = None) -> Decision:
         section=rule.section if rule else "-",
         version_or_date=rule.version_or_date if rule else "-",
         url=rule.url if rule else "",
-        layers=tuple((layer.name, layer.rule.id if layer.rule else NO_RULE, _verdict(layer)) for layer in way.layers),
+        layers=tuple(
+            (
+                f"{found.teacher}: {found.layer.name}" if several else found.layer.name,
+                found.layer.rule.id if found.layer.rule else NO_RULE,
+                _verdict(found.layer),
+            )
+            for found in findings
+        ),
         obligations=tuple(obligations),
         missing_facts=tuple(dict.fromkeys(fact for found in stopped for fact in found.missing)),
-        reason=_reason(deciding, recipe, permission_sha256),
+        reason=whose + _reason(deciding, recipe, permission_sha256),
         remedy=_remedy(stopped, deciding),
-        warnings=(*way.warnings, *_warnings(recipe, findings, today or date.today())),
-        teacher=way.teacher,
+        warnings=(*(one for way in ways.values() for one in way.warnings), *_warnings(recipe, findings, today)),
+        teacher="; ".join(f"{name}: {way.teacher}" if several else way.teacher for name, way in ways.items()),
         permission_sha256=permission_sha256,
     )
 

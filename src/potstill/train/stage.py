@@ -3,14 +3,14 @@
 import json
 import shutil
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from potstill.answers import Answer, load_answers
-from potstill.config import Recipe, Train
+from potstill.config import FIRST, Recipe, Train
 from potstill.errors import RecipeError, TermsStopped
 from potstill.models.fetch import fetch, file_sha256
 from potstill.models.local import LocalModel
@@ -40,13 +40,15 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
     """
 
     @cache
-    def teacher() -> LocalModel:
-        if recipe.teacher.model is None:
+    def load(name: str) -> LocalModel:
+        section = recipe.teachers[name]
+        if section.model is None:
             raise RecipeError("student: this kind needs a local teacher; with an endpoint give student.tokenizer")
-        return LocalModel.load(fetch(recipe.teacher.model, recipe.teacher.sha256, reporter), recipe.teacher.model)
+        return LocalModel.load(fetch(section.model, section.sha256, reporter), section.model)
 
     if recipe.scores_rollouts and not isinstance(clearance, Clearance):
         raise TermsStopped("no clearance: the teacher is not asked before the terms gate has given one")
+    teacher = partial(load, FIRST)
     initial, made = _initial_student(recipe, folder, teacher, reporter)
     same_tokens = recipe.teacher.model is not None and _same_vocabulary(recipe, initial, reporter)
     answers = load_answers(
@@ -58,17 +60,19 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
         answers = [one.student for one in aligned.answers]
     data = content_hash([answer.tokens_hash for answer in answers])
     targets = (
-        make_targets(recipe, folder, teacher, answers, initial)
+        make_targets(recipe, folder, load, answers, initial)
         if aligned is None
         else cross_tokenizer_targets(teacher(), aligned)
     )
     told: list[Any] = [recipe.trained_with, recipe.objective.kind, recipe.signals.kind, made, data]
+    if len(recipe.teachers) > 1:
+        told.append(_mixed(recipe, answers))
     served = _served_teacher(recipe, folder, initial, clearance, reporter)
     if served is not None and recipe.teacher.endpoint is not None:
         told.append([recipe.teacher.endpoint.base_url, recipe.teacher.endpoint.model])
     run = content_hash(told)
     paths = Paths(folder / "checkpoints", folder / "metrics.jsonl")
-    matching = state_matching(recipe, initial, teacher)
+    matching = state_matching(recipe, initial, load)
     _train_into(
         folder / "student", initial, recipe, answers, targets, paths, run, reporter, matching, served, on_policy=True
     )
@@ -87,6 +91,8 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
         "train_tokens": sum(len(one.example.tokens) for one in answers),
         "supervised_tokens": sum(one.example.answer_length for one in answers),
     }  # fmt: skip
+    if len(recipe.teachers) > 1:
+        facts["teachers"] = _mixed(recipe, answers)["teachers"]
     if aligned is not None:
         facts["cross_tokenizer"] = aligned.facts()
     if served is not None:
@@ -112,6 +118,21 @@ def _served_teacher(
     )  # fmt: skip
 
 
+def _mixed(recipe: Recipe, answers: Sequence[Answer]) -> dict[str, Any]:
+    """Which teachers each answer is trained towards, and with what weight."""
+    shares = [dict(recipe.shares(answer.tag)) for answer in answers]
+    return {
+        "teachers": {
+            name: {
+                "reference": one.model, "weight": one.weight, "tags": list(one.tags),
+                "answers": sum(name in found for found in shares),
+            }
+            for name, one in recipe.teachers.items()
+        },
+        "shares": shares,
+    }  # fmt: skip
+
+
 def _initial_student(
     recipe: Recipe, folder: Path, teacher: Any, reporter: Reporter
 ) -> tuple[LocalModel, dict[str, Any]]:
@@ -125,7 +146,7 @@ def _initial_student(
 
     needs_answers = recipe.student.kind == "pruned"
     wanted = content_hash(
-        [recipe.student.model_dump(mode="json"), recipe.train.seed, recipe.teacher.model_dump(mode="json"),
+        [recipe.student.model_dump(mode="json"), recipe.train.seed, [recipe.teacher.model, recipe.teacher.sha256],
          file_sha256(folder / "answers.parquet") if needs_answers else None]
     )  # fmt: skip
     note = home / "made.json"

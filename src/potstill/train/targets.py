@@ -85,30 +85,37 @@ def sampled_targets(store: SignalStore, draws: int) -> Targets:
     """Forward KL from stored samples."""
 
     def bind(batch: Batch) -> Target:
-        samples = store.samples_of([one.key for one in batch.answers])
-        device = batch.tokens.device
-        starts = torch.cat([torch.zeros(1, dtype=torch.long), samples.lengths.cumsum(0)])
+        found, device = bound_samples(store, draws, [one.key for one in batch.answers]), batch.tokens.device
         return Target(
             packed.sampled_loss(
-                packed.Samples(
-                    samples.ids.to(device), samples.counts.to(device, torch.float32) / draws, starts,
-                    samples.entropy.to(device),
-                )
+                packed.Samples(found.ids.to(device), found.weights.to(device), found.starts, found.entropy.to(device))
             )
-        )  # fmt: skip
+        )
 
     return bind
+
+
+def bound_samples(store: SignalStore, draws: int, keys: Sequence[str]) -> packed.Samples:
+    """The stored samples of these answers, one after the other, as the loss takes them; on the CPU."""
+    samples = store.samples_of(keys)
+    starts = torch.cat([torch.zeros(1, dtype=torch.long), samples.lengths.cumsum(0)])
+    return packed.Samples(samples.ids, samples.counts.to(torch.float32) / draws, starts, samples.entropy)
 
 
 def top_k_targets(store: SignalStore, parts: Sequence[Part]) -> Targets:
     """Any objectives over stored lists and a bucket for all other tokens: a lower bound of the values over all."""
 
     def bind(batch: Batch) -> Target:
-        found, device = store.top_k_of([one.key for one in batch.answers]), batch.tokens.device
-        lists = packed.TopK(found.ids.to(device), found.log_probabilities.to(device), found.tail.to(device))
+        lists = bound_top_k(store, [one.key for one in batch.answers], batch.tokens.device)
         return Target(packed.top_k_loss(parts, lists))
 
     return bind
+
+
+def bound_top_k(store: SignalStore, keys: Sequence[str], device: Any) -> packed.TopK:
+    """The stored lists of these answers, one after the other, as the loss takes them."""
+    found = store.top_k_of(keys)
+    return packed.TopK(found.ids.to(device), found.log_probabilities.to(device), found.tail.to(device))
 
 
 def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float, layers: Sequence[int] = ()) -> Targets:
@@ -116,7 +123,7 @@ def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float,
 
     `layers` are the teacher's layers whose states are wanted beside it, counted from 0 (the embedding's output).
     """
-    head = _FrozenHead(teacher.network.get_output_embeddings())
+    head = FrozenHead(teacher.network.get_output_embeddings())
     transform = logit_transform(teacher.network.config)
 
     def bind(batch: Batch) -> Target:
@@ -133,7 +140,7 @@ def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float,
     return bind
 
 
-class _FrozenHead:
+class FrozenHead:
     """The teacher's head, its weight kept in the dtype that products are taken in instead of cast for every chunk."""
 
     def __init__(self, head: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from potstill.config import called
 from potstill.evaluate import plots
 from potstill.evaluate.decision import FIDELITY, MIN_PROMPTS
 from potstill.evaluate.reporting.wording import capital, cell, millions, printed, role_title, unbroken, value_of
@@ -65,7 +66,9 @@ def thin_evidence(figures: Mapping[str, Any]) -> str | None:
 
 
 def comparison_note(comparison: Mapping[str, Any]) -> str | None:
-    """How figures over two tokenizers are to be read, or why there are none; None where there is one tokenizer."""
+    """How figures over two tokenizers or against several teachers are to be read; None where there is one of each."""
+    if comparison.get("teachers"):
+        return _several_teachers(mapping(comparison["teachers"]))
     if comparison.get("tokenizers") != "different":
         return None
     if comparison.get("unit") != "group":
@@ -80,6 +83,20 @@ def comparison_note(comparison: Mapping[str, Any]) -> str | None:
         f"{printed(comparison.get('one_to_one_groups'))} are one token on each side; perplexity is by the byte. They "
         "can't be set beside figures of a student that has the teacher's tokenizer."
         + (f" {plural(int(left_out), 'answer')} could not be aligned and counted nowhere." if left_out else "")
+    )
+
+
+def _several_teachers(teachers: Mapping[str, Any]) -> str:
+    def told(name: str, one: Mapping[str, Any]) -> str:
+        tags = [str(tag) for tag in one.get("tags") or ()]
+        where = f"in prompts tagged {' or '.join(tags)}" if tags else "in every prompt"
+        return f"{called(name)} ({printed(one.get('reference'))}), weight {printed(one.get('weight'))}, {where}"
+
+    listed = "; ".join(told(name, mapping(one)) for name, one in teachers.items())
+    return (
+        f"There are several teachers: {listed}. Agreement, KL divergence, total variation and perplexity are against "
+        "the mixture of each prompt's teachers; answers are those of the teacher that wrote them. Sizes and speeds are "
+        "relative to the first one."
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from potstill.config import called
 from potstill.evaluate.reporting.wording import capital, cell, printed, role_title
 from potstill.evaluate.summary import (
     BASELINES,
@@ -123,10 +124,14 @@ def terms_table(terms: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict with its rule, document, section and version, and the obligations it carries."""
     obligations = terms.get("obligations")
     verdict = terms.get("verdict")
+    each = [
+        (capital(called(name)), f"{_VERDICTS.get(str(one.get('verdict')), 'Unknown')}; rule {printed(one.get('rule'))}")
+        for name, one in ((name, mapping(found)) for name, found in mapping(terms.get("teachers")).items())
+    ]
     return {
         "verdict": _VERDICTS.get(str(verdict), str(verdict)) if verdict else "not recorded",
         "reason": terms.get("reason"),
-        "rows": [
+        "rows": each + [
             (title, terms.get(key) or "not recorded")
             for key, title in (
                 ("rule", "Rule"), ("document", "Document"), ("section", "Section"), ("version_or_date", "Version"),
