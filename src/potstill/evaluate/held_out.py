@@ -13,6 +13,7 @@ from potstill.evaluate.cross_tokenizer import measure_aligned
 from potstill.evaluate.fidelity import Positions, measure
 from potstill.evaluate.mixture import Mixture
 from potstill.models.local import LocalModel
+from potstill.models.reference import without_place
 from potstill.progress import Reporter
 
 
@@ -94,7 +95,7 @@ def _mixed(recipe: Recipe, teachers: Mapping[str, LocalModel], answers: Sequence
     shares = [recipe.shares(one.tag) for one in answers]
     described = {
         name: {
-            "reference": teachers[name].identity.reference, "weight": one.weight, "tags": list(one.tags),
+            "reference": without_place(one.model or ""), "weight": one.weight, "tags": list(one.tags),
             "answers": sum(name in found for found in shares),
         }
         for name, one in recipe.teachers.items()

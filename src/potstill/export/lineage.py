@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from potstill.config import ModelStudent, PrunedStudent, Recipe, Teacher
-from potstill.models.reference import KNOWN_WHEELS, HubReference, PathReference, PypiReference, parse_reference
+from potstill.models.reference import KNOWN_WHEELS, HubReference, PypiReference, parse_reference, without_place
 
 # Licence ids of the model hub, where the rule that decided has another name for the same licence.
 _BY_RULE = {"gemma-terms": "gemma", "bigcode-openrail-m-v1": "bigcode-openrail-m"}
@@ -60,8 +60,4 @@ def shown_teacher(recipe: Recipe) -> str:
 def _shown(teacher: Teacher) -> str:
     if teacher.endpoint is not None:
         return f"{teacher.endpoint.model} at {urlsplit(teacher.endpoint.base_url).hostname}"
-    reference = teacher.model or ""
-    parsed = parse_reference(reference)
-    if isinstance(parsed, PathReference):
-        return f"path:{parsed.folder.rstrip('/').rpartition('/')[2]}"
-    return reference
+    return without_place(teacher.model or "")

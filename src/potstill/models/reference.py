@@ -68,3 +68,11 @@ def parse_reference(text: str) -> Reference:
         f"{text!r} is not a model reference; write hub:ORG/NAME[@revision], path:DIR or "
         "pypi:DIST==VERSION/path/in/wheel.gguf"
     )
+
+
+def without_place(reference: str) -> str:
+    """A reference for a reader elsewhere: a folder without its place on this machine. Raises RecipeError as above."""
+    parsed = parse_reference(reference)
+    if isinstance(parsed, PathReference):
+        return f"path:{parsed.folder.rstrip('/').rpartition('/')[2]}"
+    return reference

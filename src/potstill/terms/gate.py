@@ -11,6 +11,7 @@ from datetime import date
 from potstill.config import Recipe, called
 from potstill.errors import RecipeError, TermsStopped
 from potstill.ledger import file_hash
+from potstill.models.reference import without_place
 from potstill.records import Clearance, Verdict
 from potstill.terms.findings import Finding, judge
 from potstill.terms.route import Layer, Route, route
@@ -86,8 +87,7 @@ def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding]
     # A stop that no fact can lift is shown before one that only asks, and a strict rule before a mild one.
     deciding = max(stopped or findings, key=lambda found: (not found.missing, STRICTNESS.index(found.verdict)))
     rule = deciding.layer.rule
-    whose = called(deciding.teacher)
-    whose = f"{whose[0].upper()}{whose[1:]} ({ways[deciding.teacher].teacher}) decides. " if several else ""
+    whose = _whose(deciding.teacher, recipe) if several else ""
     obligations = dict.fromkeys(given for found in findings for given in _duties(found.layer))
     return Decision(
         verdict=max((found.verdict for found in findings), key=STRICTNESS.index) if not stopped else deciding.verdict,
@@ -130,6 +130,13 @@ def clear(recipe: Recipe) -> Clearance:
         obligations=decision.obligations,
         reason=f"{decision.reason} See {decision.url}." if decision.url else decision.reason,
     )
+
+
+def _whose(name: str, recipe: Recipe) -> str:
+    """Which teacher decided; the card tells it to readers elsewhere, so without the place of a folder."""
+    model = recipe.teachers[name].model  # several teachers have local weights
+    who = f"{called(name)} ({without_place(model)})" if model else called(name)
+    return f"{who[0].upper()}{who[1:]} decides. "
 
 
 def _verdict(layer: Layer) -> Verdict:
