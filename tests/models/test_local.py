@@ -1,11 +1,13 @@
 """Generation, shared beginnings and speed on a tiny model: batching changes nothing but the rounding."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
 
 from potstill.errors import RecipeError
+from potstill.models.attention import use_fast_attention
 from potstill.models.local import LocalModel
 from potstill.models.prefix import hidden_states, right_pad, shared_prefix_length
 from tiny import make_tiny_model
@@ -23,7 +25,8 @@ def test_a_shared_beginning_is_found_below_the_limit() -> None:
     assert shared_prefix_length(PROMPTS, [21, 20, 23]) == 20
     assert shared_prefix_length(PROMPTS, [12, 20, 23]) == 12
     assert shared_prefix_length(PROMPTS[:1], [21]) == 0
-    assert shared_prefix_length([[1, 2], [1, 2]], [2, 2]) == 0  # too short to be worth it
+    own = [[1, 2, *range(number, number + 20)] for number in (50, 80)]
+    assert shared_prefix_length(own, [2, 2]) == 0  # too short to be worth it
 
 
 def test_states_with_a_shared_beginning_equal_the_plain_ones_with_gradients(model: LocalModel) -> None:
@@ -94,3 +97,22 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RecipeError, match="cannot be opened"):
         LocalModel.load(tmp_path)
+
+
+def test_training_attention_equals_torchs_with_gradients(model: LocalModel) -> None:
+    """In fp32 nothing changes but rounding; under autocast short sequences stay in fp32, which is nearer."""
+    tokens = right_pad(PROMPTS, 1)
+    other = copy.deepcopy(model.network)
+    use_fast_attention(other)
+    assert other.config._attn_implementation != model.network.config._attn_implementation
+    found = []
+    for network in (model.network, other):
+        network.zero_grad()
+        hidden_states(network, tokens)[0].square().mean().backward()
+        found.append([one.grad.clone() for one in network.parameters() if one.grad is not None])
+    for plain, fast in zip(*found, strict=True):
+        torch.testing.assert_close(fast, plain, atol=1e-6, rtol=1e-4)
+    exact = hidden_states(model.network, tokens)[0].detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        errors = [float((hidden_states(one, tokens)[0].detach() - exact).norm()) for one in (other, model.network)]
+    assert errors[0] < 1.1 * errors[1]

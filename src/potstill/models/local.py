@@ -76,11 +76,13 @@ class LocalModel:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         end = self.tokenizer.eos_token_id
         answers: list[list[int]] = [[] for _ in prompts]
-        rows = torch.arange(len(prompts))
+        device = self.network.device
+        rows = torch.arange(len(prompts), device=device)
         shared = shared_prefix_length(prompts, [len(prompt) - 1 for prompt in prompts])
         tokens, mask = _left_pad([prompt[shared:] for prompt in prompts], end if end is not None else 0)
-        mask = torch.cat([mask.new_ones(len(prompts), shared), mask], 1)
-        cache = prefix_cache(self.network, torch.tensor([prompts[0][:shared]]), len(prompts))
+        mask = torch.cat([mask.new_ones(len(prompts), shared), mask], 1).to(device)
+        tokens = tokens.to(device)
+        cache = prefix_cache(self.network, torch.tensor([prompts[0][:shared]], device=device), len(prompts))
         for _ in range(max_new_tokens):
             positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
             logits = self.network(
@@ -126,5 +128,5 @@ def _sample(logits: Tensor, temperature: float, top_p: float, generators: Sequen
         probabilities = probabilities.scatter(-1, order, ordered.masked_fill(outside, 0))
     cumulative = probabilities.cumsum(-1, dtype=torch.float64)
     uniform = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in generators])
-    drawn = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)
+    drawn = torch.searchsorted(cumulative, uniform.to(cumulative.device)[:, None] * cumulative[:, -1:], right=True)
     return drawn.squeeze(-1).clamp(max=logits.shape[-1] - 1)

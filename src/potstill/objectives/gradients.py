@@ -78,8 +78,7 @@ def _forward_kl(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 
 def _log_normaliser(logits: Tensor, probabilities: Tensor) -> Tensor:
     """Log Z from the likeliest token, whose probability is at least 1/V: no second pass of exponentials."""
-    top, place = logits.max(-1)
-    return top - probabilities.gather(-1, place[:, None]).squeeze(-1).log()
+    return logits.amax(-1) - probabilities.amax(-1).log()
 
 
 # Each: value (n,) and ∂value/∂log q (n, K). log p = -inf or very low counts 0·log 0 = 0 where its weight is 0.

@@ -23,6 +23,7 @@ DEFAULT_CHUNK_BYTES = 128 << 20
 _CACHE_BYTES = 8 << 20  # a block's working set: about five fp32 rows of V for every position
 _CHUNK_MATRICES = 3  # student's logits, a live teacher's, and one to spare
 _BLOCK_MATRICES = 5
+_ROWS_WIDENED = 2048
 
 
 def chunk_positions(vocabulary: int, chunk_bytes: int = DEFAULT_CHUNK_BYTES, element_bytes: int = 4) -> int:
@@ -91,6 +92,39 @@ def loss_and_gradient(logits: Tensor, of_block: BlockLoss, transform: LogitTrans
     return total
 
 
+def head_outputs(states: Tensor, weight: Tensor, bias: Tensor | None, buffer: Tensor) -> Tensor:
+    """Outputs (n, V) of `states` (n, D) through `weight` (V, D) and `bias` (V), written over a buffer's first n rows.
+
+    Chunk after chunk takes the same memory: fresh pages for a matrix of this size cost about as much as the product.
+    """
+    found = buffer[: states.shape[0]]
+    if bias is None:
+        return torch.mm(states, weight.T, out=found)
+    return torch.addmm(bias, states, weight.T, out=found)
+
+
+class _WeightGradient:
+    """The sum over chunks of logits' gradient x states, in fp32 or wider; nothing but one product is held beside it."""
+
+    def __init__(self, weight: Tensor, dtype: torch.dtype, accumulator: torch.dtype) -> None:
+        self.total = torch.empty_like(weight, dtype=accumulator)
+        self._product = torch.empty_like(weight, dtype=dtype) if dtype != accumulator else None
+        self._begun = False
+
+    def add(self, gradient: Tensor, states: Tensor) -> None:
+        """Add gradient.T (V, n) x states (n, D)."""
+        if self._product is not None:
+            torch.mm(gradient.T, states, out=self._product)
+            # Widening makes a copy, which stays in the cache if it is small.
+            for total, product in zip(self.total.split(_ROWS_WIDENED), self._product.split(_ROWS_WIDENED), strict=True):
+                total.add_(product) if self._begun else total.copy_(product)
+        elif self._begun:
+            self.total.addmm_(gradient.T, states)
+        else:
+            torch.mm(gradient.T, states, out=self.total)
+        self._begun = True
+
+
 class _ChunkedSum(torch.autograd.Function):
     """Forward computes the loss and, in the same pass, the gradients; backward only scales them."""
 
@@ -106,23 +140,23 @@ class _ChunkedSum(torch.autograd.Function):
         accumulator = torch.float64 if weight.dtype == torch.float64 else torch.float32
         total = torch.zeros((), dtype=accumulator, device=hidden.device)
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=accumulator) if wants_weight else None
+        grad_weight = _WeightGradient(weight, hidden.dtype, accumulator) if wants_weight else None
         grad_bias = torch.zeros_like(weight[:, 0], dtype=accumulator) if wants_bias else None
+        buffer = hidden.new_empty(min(size, hidden.shape[0]), weight.shape[0])
         for start in range(0, hidden.shape[0], size):
             stop = min(start + size, hidden.shape[0])
             states = hidden[start:stop].detach()
-            logits = states @ head.T if offset is None else torch.addmm(offset, states, head.T)
+            logits = head_outputs(states, head, offset, buffer)
             total += loss_and_gradient(logits, loss_of_chunk(start, stop), transform, block)
             if grad_hidden is not None:
                 torch.mm(logits, head, out=grad_hidden[start:stop])
-            if grad_weight is not None and grad_weight.dtype == logits.dtype:
-                grad_weight.addmm_(logits.T, states)
-            elif grad_weight is not None:
-                grad_weight += logits.T @ states
+            if grad_weight is not None:
+                grad_weight.add(logits, states)
             if grad_bias is not None:
                 grad_bias += logits.sum(0, dtype=accumulator)
-        ctx.save_for_backward(*(one for one in (grad_hidden, grad_weight, grad_bias) if one is not None))
-        ctx.present = (grad_hidden is not None, grad_weight is not None, grad_bias is not None)
+        kept = (grad_hidden, grad_weight.total if grad_weight is not None else None, grad_bias)
+        ctx.save_for_backward(*(one for one in kept if one is not None))
+        ctx.present = tuple(one is not None for one in kept)
         ctx.dtypes = (hidden.dtype, weight.dtype, bias.dtype if bias is not None else None)
         return total
 

@@ -15,6 +15,7 @@ from torch import nn
 from potstill.answers import Answer
 from potstill.config import Train
 from potstill.errors import PotstillError
+from potstill.models.attention import use_fast_attention
 from potstill.models.local import LocalModel
 from potstill.models.prefix import right_pad, shared_prefix_length
 from potstill.progress import Reporter
@@ -55,6 +56,7 @@ def run_loop(
     torch.manual_seed(train.seed)
     # Accelerator keeps one precision a process, whichever came first; two trainings may want two, so autocast is ours.
     accelerator = Accelerator(mixed_precision="no")
+    use_fast_attention(network)
     module = StudentWithLoss(network, matching).to(accelerator.device)
     parameters = [one for one in module.parameters() if one.requires_grad]
     module, optimizer = accelerator.prepare(module, _optimizer(parameters, train))

@@ -41,7 +41,7 @@ def live_mixture_targets(
         order = {row: at for at, row in enumerate(rows)}
         at = torch.tensor([order[row] for row in batch.rows[mine].tolist()], device=batch.tokens.device)
         with torch.no_grad():
-            network = teachers[name].network
+            network = teachers[name].network.to(batch.tokens.device)
             (states,) = hidden_states(network, batch.tokens[chosen], batch.prefix)
             states = states[at, batch.columns[mine]]
 

@@ -12,7 +12,7 @@ from potstill.models.local import LocalModel
 from potstill.models.prefix import hidden_states
 from potstill.objectives import packed
 from potstill.objectives.gradients import Part
-from potstill.objectives.head import ChunkLoss
+from potstill.objectives.head import ChunkLoss, head_outputs
 from potstill.objectives.transform import logit_transform
 from potstill.store.signals import SignalStore
 from potstill.train.rollouts import Rollout
@@ -128,7 +128,7 @@ def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float,
 
     def bind(batch: Batch) -> Target:
         with torch.no_grad():
-            found = hidden_states(teacher.network, batch.tokens, batch.prefix, layers)
+            found = hidden_states(teacher.network.to(batch.tokens.device), batch.tokens, batch.prefix, layers)
             states, *others = (one[batch.rows, batch.columns] for one in found)
 
         def outputs(start: int, stop: int) -> Tensor:
@@ -141,22 +141,31 @@ def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float,
 
 
 class FrozenHead:
-    """The teacher's head, its weight kept in the dtype that products are taken in instead of cast for every chunk."""
+    """The teacher's head, its weight kept in the dtype that products are taken in instead of cast for every chunk.
+
+    The outputs of one call are overwritten by the next.
+    """
 
     def __init__(self, head: Any) -> None:
-        self._weight: Tensor = head.weight.detach()
-        self._bias: Tensor | None = getattr(head, "bias", None)
-        self._narrow: Tensor | None = None
+        self._head = head
+        self._weight: Tensor | None = None
+        self._bias: Tensor | None = None
+        self._buffer: Tensor | None = None
 
+    @torch.no_grad()
     def __call__(self, states: Tensor) -> Tensor:
         """Head outputs n×V of final hidden states n×D."""
-        device = states.device.type
-        if not torch.is_autocast_enabled(device):
-            return nn.functional.linear(states, self._weight, self._bias)
-        dtype = torch.get_autocast_dtype(device)
-        if self._narrow is None or self._narrow.dtype != dtype:
-            self._narrow = self._weight.to(dtype)
-        return nn.functional.linear(states.to(dtype), self._narrow, self._bias)
+        device, dtype = states.device, self._head.weight.dtype
+        if torch.is_autocast_enabled(device.type):
+            dtype = torch.get_autocast_dtype(device.type)
+        if self._weight is None or self._weight.dtype != dtype or self._weight.device != device:
+            bias = getattr(self._head, "bias", None)
+            self._weight = self._head.weight.detach().to(device, dtype)
+            self._bias = bias.detach().to(device, dtype) if bias is not None else None
+            self._buffer = None
+        if self._buffer is None or len(self._buffer) < len(states):
+            self._buffer = self._weight.new_empty(len(states), len(self._weight))
+        return head_outputs(states.to(dtype), self._weight, self._bias, self._buffer)
 
 
 def narrow_linears(network: Any, dtype: torch.dtype) -> None:
