@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -36,6 +36,12 @@ benchmark-cross-tokenizer: $(STAMP)
 
 benchmark-training: $(STAMP) .peers/trl/.installed
 	$(BIN)/python benchmarks/training
+
+benchmark-scaling: $(STAMP)
+	$(BIN)/python benchmarks/scaling.py
+
+benchmark-quality: $(STAMP)
+	$(BIN)/python benchmarks/quality.py
 
 # A peer that we measure against, in an environment of its own.
 .peers/trl/.installed:

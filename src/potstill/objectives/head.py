@@ -116,8 +116,12 @@ class _WeightGradient:
         if self._product is not None:
             torch.mm(gradient.T, states, out=self._product)
             # Widening makes a copy, which stays in the cache if it is small.
-            for total, product in zip(self.total.split(_ROWS_WIDENED), self._product.split(_ROWS_WIDENED), strict=True):
-                total.add_(product) if self._begun else total.copy_(product)
+            for low in range(0, len(self.total), _ROWS_WIDENED):
+                rows = slice(low, low + _ROWS_WIDENED)
+                if self._begun:
+                    self.total[rows].add_(self._product[rows])
+                else:
+                    self.total[rows].copy_(self._product[rows])
         elif self._begun:
             self.total.addmm_(gradient.T, states)
         else:
