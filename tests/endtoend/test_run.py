@@ -135,14 +135,10 @@ def test_kills_at_random_moments_end_with_the_same_student(unbroken: Path, teach
     assert verify(run) == []
 
 
-def test_training_from_stored_signals_loads_no_teacher(
-    unbroken: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def watch_loading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders of the models that this process loads from now on, as they are loaded."""
     from potstill.models.local import LocalModel
-    from potstill.train import train
 
-    shutil.copytree(unbroken, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "student")
     load = LocalModel.load.__func__  # type: ignore[attr-defined]  # of the class method
     loaded: list[Path] = []
 
@@ -151,6 +147,17 @@ def test_training_from_stored_signals_loads_no_teacher(
         return load(cls, folder, *more)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(LocalModel, "load", classmethod(watched))
+    return loaded
+
+
+def test_training_from_stored_signals_loads_no_teacher(
+    unbroken: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from potstill.train import train
+
+    shutil.copytree(unbroken, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "student")
+    loaded = watch_loading(monkeypatch)
     train(load_recipe(unbroken.parent / "recipe.yaml"), tmp_path / "run", Silent())
     assert loaded
     assert teacher not in loaded

@@ -13,10 +13,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from test_run import WORDS, command, finish, weights, write_recipe
+from test_run import WORDS, command, finish, watch_loading, weights, write_recipe
 
 from potstill.config import load_recipe
-from potstill.models.local import LocalModel
 from potstill.progress import Silent
 from potstill.run import verify
 from potstill.store.journal import Journal
@@ -94,14 +93,7 @@ def test_training_from_stored_signals_loads_no_teacher(
 
     shutil.copytree(unbroken, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "student")
-    load = LocalModel.load.__func__  # type: ignore[attr-defined]  # of the class method
-    loaded: list[Path] = []
-
-    def watched(cls: type[LocalModel], folder: Path, *more: Any) -> LocalModel:
-        loaded.append(folder)
-        return load(cls, folder, *more)  # type: ignore[no-any-return]
-
-    monkeypatch.setattr(LocalModel, "load", classmethod(watched))
+    loaded = watch_loading(monkeypatch)
     train(load_recipe(unbroken.parent / "recipe.yaml"), tmp_path / "run", Silent())
     assert loaded
     assert not set(loaded) & set(folders.values())

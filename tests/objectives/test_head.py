@@ -52,7 +52,7 @@ def both(
     return results
 
 
-def same(results: list[list[Tensor | None]]) -> None:
+def assert_same(results: list[list[Tensor | None]]) -> None:
     for found, expected in zip(*results, strict=True):
         assert (found is None) == (expected is None)
         if found is not None:
@@ -64,14 +64,14 @@ def same(results: list[list[Tensor | None]]) -> None:
 @pytest.mark.parametrize("frozen_head", [True, False])
 def test_chunked_equals_dense(chunk: int, with_bias: bool, frozen_head: bool) -> None:
     for block in (1, 2, 3, N):
-        same(both("forward_kl", chunk, block, with_bias=with_bias, frozen_head=frozen_head))
+        assert_same(both("forward_kl", chunk, block, with_bias=with_bias, frozen_head=frozen_head))
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 @pytest.mark.parametrize("transform", [IDENTITY, LogitTransform(0.5), LogitTransform(1.5, 2.0)])
 def test_every_objective_through_every_transform(kind: str, temperature: float, transform: LogitTransform) -> None:
-    same(both(kind, 3, 2, transform, temperature))
+    assert_same(both(kind, 3, 2, transform, temperature))
 
 
 def test_tied_embeddings_get_both_gradients() -> None:
@@ -113,7 +113,7 @@ def test_a_loss_in_torch_operations_gets_the_same_gradients() -> None:
         total = chunked_sum(h, w, None, loss, chunk=4, block=3)
         total.backward()
         results.append([total.detach(), h.grad, w.grad])
-    same(results)
+    assert_same(results)
 
 
 def test_no_position_keeps_the_gradient_path() -> None:

@@ -47,7 +47,7 @@ def run(
     return total.detach(), h.grad, w.grad
 
 
-def close(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+def assert_alike(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -62,7 +62,7 @@ def test_tokens_are_samples_of_one_draw(models: tuple[Tensor, Tensor, Tensor]) -
     ids = torch.tensor([0, 3, 3, 7, 11, 5])
     samples = Samples(ids, torch.ones(N, dtype=torch.float64), torch.arange(N + 1), torch.zeros(N, dtype=torch.float64))
     found = run(token_loss(ids), hidden, weight)
-    close(found, run(sampled_loss(samples), hidden, weight))
+    assert_alike(found, run(sampled_loss(samples), hidden, weight))
     torch.testing.assert_close(found[0], torch.nn.functional.cross_entropy(hidden @ weight.T, ids, reduction="sum"))
 
 
@@ -74,7 +74,7 @@ def test_samples_of_all_tokens_are_forward_kl(models: tuple[Tensor, Tensor, Tens
         torch.arange(V).repeat(N), log_p.exp().flatten(), torch.arange(0, N * V + 1, V), -(log_p.exp() * log_p).sum(-1)
     )
     dense = run(dense_loss([Part("forward_kl")], lambda start, stop: teacher[start:stop]), hidden, weight)
-    close(run(sampled_loss(samples), hidden, weight, chunk, block), dense)
+    assert_alike(run(sampled_loss(samples), hidden, weight, chunk, block), dense)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -111,7 +111,7 @@ def test_lists_are_the_objective_over_k_tokens_and_a_bucket(models: tuple[Tensor
     assert h.grad is not None
     assert w.grad is not None
     found = run(top_k_loss([Part(kind, 1.0, OPTIONS.get(kind, {}))], lists), hidden, weight)
-    close(found, (expected.detach(), h.grad, w.grad))
+    assert_alike(found, (expected.detach(), h.grad, w.grad))
 
 
 def test_the_table_of_truncated_values() -> None:
@@ -133,7 +133,7 @@ def test_a_weighted_sum_of_tokens_and_distributions(models: tuple[Tensor, Tensor
     assert w.grad is not None
     dense = dense_loss([Part("forward_kl")], lambda start, stop: teacher[start:stop])
     found = run(weighted_sum([(0.3, token_loss(ids)), (0.7, dense)]), hidden, weight)
-    close(found, (expected.detach(), h.grad, w.grad))
+    assert_alike(found, (expected.detach(), h.grad, w.grad))
 
 
 def test_embedding_padding_is_cut_and_gets_no_gradient(models: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -142,9 +142,9 @@ def test_embedding_padding_is_cut_and_gets_no_gradient(models: tuple[Tensor, Ten
     padded = torch.cat([weight, torch.zeros(2, D, dtype=weight.dtype)])
     wide = torch.cat([teacher, torch.zeros(N, 3, dtype=teacher.dtype)], -1)
     found = run(dense_loss([Part("forward_kl")], lambda start, stop: teacher[start:stop]), hidden, padded)
-    close((found[0], found[1], found[2][:V]), plain)
+    assert_alike((found[0], found[1], found[2][:V]), plain)
     assert not found[2][V:].any()
-    close(run(dense_loss([Part("forward_kl")], lambda start, stop: wide[start:stop]), hidden, weight), plain)
+    assert_alike(run(dense_loss([Part("forward_kl")], lambda start, stop: wide[start:stop]), hidden, weight), plain)
 
 
 def test_the_policy_gradient_is_on_average_that_of_reverse_kl() -> None:

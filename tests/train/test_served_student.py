@@ -22,19 +22,8 @@ from potstill.train.loop import Paths, run_loop
 from potstill.train.rollouts import Rollout, Rollouts
 from potstill.train.served_student import ServedStudent
 from potstill.train.targets import Targets, live_targets, scored_targets
-from tiny import make_tiny_model
 
 SHORT = SETTINGS.model_copy(update={"tokens_per_batch": 40})
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("teacher"), layers=2, scale=0.3)
-
-
-@pytest.fixture(scope="module")
-def teacher(folder: Path) -> LocalModel:
-    return LocalModel.load(folder)
 
 
 @pytest.fixture(scope="module")

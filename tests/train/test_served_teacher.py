@@ -25,7 +25,6 @@ from potstill.train.module import StudentWithLoss
 from potstill.train.rollouts import Rollout, Rollouts
 from potstill.train.served import ServedTeacher
 from potstill.train.targets import scored_targets
-from tiny import make_tiny_model
 
 CLEARANCE = Clearance("allowed", "rule", "document", "1", "2025", "teacher")
 PRICES = Prices(input=100.0, output=1000.0)
@@ -41,16 +40,6 @@ def answer(number: int) -> Answer:
 
 ANSWERS = [answer(number) for number in range(8)]
 SETTINGS = Train(tokens_per_batch=80, epochs=2, learning_rate=5e-3, checkpoint_every_s=0, precision="fp32")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("teacher"), layers=2, scale=0.3)
-
-
-@pytest.fixture(scope="module")
-def teacher(folder: Path) -> LocalModel:
-    return LocalModel.load(folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Writes the journal's rows as answers.parquet, for training, the report and other people's tools."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from potstill.errors import PotstillError
 from potstill.records import Message, Prompt, canonical_json
+from potstill.store.durable import written_whole
 from potstill.store.journal import Journal, Row
 
 _ROWS_A_GROUP = 10_000
@@ -59,24 +59,14 @@ def write_answers_table(
     tags = {prompt.hash: prompt.tag for prompt in prompts}
     schema = SCHEMA if writers is None else pa.schema([*SCHEMA, *_SEVERAL])
     totals: dict[str, float | None] = dict.fromkeys(_SUMMED, 0)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                for group in _groups(journal, by_hash):
-                    _add_up(totals, group)
-                    if writers is not None:
-                        for columns in group:
-                            columns["writer"] = writers[columns["prompt_hash"]]
-                            columns["tag"] = tags[columns["prompt_hash"]]
-                    writer.write_table(pa.Table.from_pylist(group, schema))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise PotstillError(
-            f"{path}: cannot be written ({error.strerror or error}); free space and run again"
-        ) from None
+    with written_whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for group in _groups(journal, by_hash):
+            _add_up(totals, group)
+            if writers is not None:
+                for columns in group:
+                    columns["writer"] = writers[columns["prompt_hash"]]
+                    columns["tag"] = tags[columns["prompt_hash"]]
+            writer.write_table(pa.Table.from_pylist(group, schema))
     return totals
 
 

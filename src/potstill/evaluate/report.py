@@ -1,6 +1,5 @@
 """The report of a run: one HTML file that a manager reads from the top and that asks nothing of the network."""
 
-import os
 import shlex
 from importlib.resources import files
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import jinja2
 
-from potstill.errors import PotstillError
 from potstill.evaluate.decision import MIN_PROMPTS
 from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
 from potstill.evaluate.reporting.sections import (
@@ -40,6 +38,7 @@ from potstill.evaluate.summary import (
     mappings,
     plural,
 )
+from potstill.store.durable import written_whole
 
 
 def write_report(folder: Path) -> Path:
@@ -50,15 +49,9 @@ def write_report(folder: Path) -> Path:
     Raises PotstillError where evaluation.json is missing or not a JSON object, or the report can't be written.
     """
     page = _template().render(view_of(folder))
-    path, part = folder / "report.html", folder / "report.html.part"
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise PotstillError(f"{path}: cannot be written ({error.strerror or error})") from None
+    path = folder / "report.html"
+    with written_whole(path) as file:
+        file.write(page.encode("utf-8"))
     return path
 
 

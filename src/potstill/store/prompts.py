@@ -1,7 +1,6 @@
 """The table of a run's prompts: what the prompts stage leaves and every later stage reads."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 
 from potstill.errors import PotstillError
 from potstill.records import Message, Prompt, canonical_json
+from potstill.store.durable import written_whole
 
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("messages", "split", "source", "hash", "tag")])
 # Without tags the table is, to the byte, what it was before there were any: a finished run stays finished.
@@ -34,17 +34,8 @@ def write_prompts(prompts: Sequence[Prompt], path: Path) -> None:
         ],
         _SCHEMA if any(prompt.tag is not None for prompt in prompts) else _UNTAGGED,
     )
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise PotstillError(
-            f"{path}: cannot be written ({error.strerror or error}); free space and run again"
-        ) from None
+    with written_whole(path) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def read_prompts(path: Path) -> list[Prompt]:

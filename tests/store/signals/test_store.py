@@ -53,7 +53,7 @@ def write(folder: Path, binding: Binding = SAMPLED) -> Path:
     return path
 
 
-def same(found: Signals, expected: Signals) -> None:
+def assert_same(found: Signals, expected: Signals) -> None:
     if isinstance(found, Samples) and isinstance(expected, Samples):
         for name in ("ids", "counts", "lengths"):
             assert torch.equal(getattr(found, name), getattr(expected, name))
@@ -75,10 +75,10 @@ def test_any_sequence_is_read_alone_and_in_any_company(binding: Binding, tmp_pat
     if binding.bits == 8:
         return
     for key, cut in zip(KEYS, CUTS, strict=True):
-        same(one(key), signals_of(binding, cut))
+        assert_same(one(key), signals_of(binding, cut))
     rows = torch.cat([torch.arange(40)[CUTS[at]] for at in (3, 0, 3, 2, 1)])
     whole = signals_of(binding, slice(0, 40))
-    same(several([KEYS[at] for at in (3, 0, 3, 2, 1)]), whole.select(rows))
+    assert_same(several([KEYS[at] for at in (3, 0, 3, 2, 1)]), whole.select(rows))
 
 
 def test_shards_with_alphabets_of_their_own_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_shards_with_alphabets_of_their_own_are_read_together(tmp_path: Path, mo
     store = SignalStore(tmp_path, SAMPLED, {key: "t" for key, _ in order})
     order = [order[at] for at in (7, 2, 9, 0, 3, 3, 5)]
     whole = signals_of(SAMPLED, slice(0, 40))
-    same(store.samples_of([key for key, _ in order]), whole.select(torch.cat([rows for _, rows in order])))
+    assert_same(store.samples_of([key for key, _ in order]), whole.select(torch.cat([rows for _, rows in order])))
 
 
 def test_the_other_kind_is_not_read_by_accident(tmp_path: Path) -> None:
@@ -131,7 +131,8 @@ def test_a_top_k_store_of_another_k_or_precision_is_refused(change: dict[str, in
 
 def test_what_the_teacher_was_called_may_change(tmp_path: Path) -> None:
     write(tmp_path)
-    SignalStore(tmp_path, replace(SAMPLED, reference="path:/elsewhere"), TOKENS)
+    moved = SignalStore(tmp_path, replace(SAMPLED, reference="path:/elsewhere"), TOKENS)
+    assert_same(moved.samples_of(KEYS), SignalStore(tmp_path, SAMPLED, TOKENS).samples_of(KEYS))
 
 
 def test_other_sequences_are_refused(tmp_path: Path) -> None:
