@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from potstill.config import Train
 from potstill.errors import PotstillError
 from potstill.models.attention import use_fast_attention
 from potstill.models.local import LocalModel
+from potstill.models.norms import use_fast_norms
 from potstill.models.prefix import right_pad, shared_prefix_length
 from potstill.progress import Reporter
+from potstill.train.allocator import freed_memory_kept
 from potstill.train.checkpoint import load_checkpoint, save_checkpoint
 from potstill.train.data import batches_of_epoch, split_by_tokens
 from potstill.train.module import StateMatching, StudentWithLoss
@@ -57,6 +60,7 @@ def run_loop(
     # Accelerator keeps one precision a process, whichever came first; two trainings may want two, so autocast is ours.
     accelerator = Accelerator(mixed_precision="no")
     use_fast_attention(network)
+    use_fast_norms(network)
     module = StudentWithLoss(network, matching).to(accelerator.device)
     parameters = [one for one in module.parameters() if one.requires_grad]
     module, optimizer = accelerator.prepare(module, _optimizer(parameters, train))
@@ -65,25 +69,24 @@ def run_loop(
         for epoch in range(train.epochs)
         for batch in batches_of_epoch(answers, train.tokens_per_batch, train.seed, epoch)
     ]
+    step_of = _Steps(accelerator, module, optimizer, parameters, targets, train, student.tokenizer.pad_token_id or 0)
     losses, tokens, seconds = load_checkpoint(paths, run, parameters, optimizer)
-    network.train()
-    if train.gradient_checkpointing:
-        network.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    with reporter.meter("training", len(plan), "steps", len(losses)) as meter:
+    with (
+        freed_memory_kept(),
+        _training_mode(network, checkpointing=train.gradient_checkpointing),
+        reporter.meter("training", len(plan), "steps", len(losses)) as meter,
+    ):
         saved = time.monotonic()
         for step in range(len(losses), len(plan)):
             started = time.monotonic()
             epoch, batch = plan[step]
-            rate = learning_rate(step, len(plan), train)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             members = [answers[index] for index in batch]
             wrote: dict[str, Any] = {}
             if rollouts is not None:
                 with autocast(train, accelerator.device):
                     members, wrote = rollouts.mix(members, step)
-            pad = student.tokenizer.pad_token_id or 0
-            loss, norm = _step(accelerator, module, optimizer, parameters, members, targets, train, pad)
+            rate = learning_rate(step, len(plan), train)
+            loss, norm = step_of(members, rate)
             if not math.isfinite(loss) or not math.isfinite(norm):
                 raise PotstillError(
                     f"training: the loss of step {step + 1} is {loss} and its gradient's norm {norm}; the last "
@@ -103,10 +106,18 @@ def run_loop(
                 saved = time.monotonic()
                 if rollouts is not None:
                     rollouts.saved(step + 1)
-    network.eval()
-    if train.gradient_checkpointing:
-        network.activation_checkpointing_disable()
     return losses
+
+
+@contextmanager
+def _training_mode(network: Any, *, checkpointing: bool) -> Iterator[None]:
+    network.train()
+    if checkpointing:
+        network.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    yield
+    network.eval()
+    if checkpointing:
+        network.activation_checkpointing_disable()
 
 
 def _optimizer(parameters: Sequence[nn.Parameter], train: Train) -> torch.optim.Optimizer:
@@ -118,30 +129,43 @@ def _optimizer(parameters: Sequence[nn.Parameter], train: Train) -> torch.optim.
     return torch.optim.AdamW(filled, lr=train.learning_rate, betas=train.betas, fused=True)
 
 
-def _step(
-    accelerator: Accelerator, module: nn.Module, optimizer: Any, parameters: Sequence[nn.Parameter],
-    answers: Sequence[Answer], targets: Targets, train: Train, pad: int,
-) -> tuple[float, float]:  # fmt: skip
-    """One optimizer step: loss in nats a supervised token of the whole step, and the gradient's norm before clipping.
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What every optimizer step of a training works with; calling it takes one."""
 
-    The denominator is the step's, not the micro-batch's: micro-batches with token losses [1] and [0, 0, 0] give 0.25.
-    """
-    lengths = [len(one.example.tokens) for one in answers]
-    budget = train.tokens_per_micro_batch or train.tokens_per_batch
-    supervised = sum(one.example.answer_length for one in answers)
-    total = 0.0
-    for indices in split_by_tokens(range(len(answers)), lengths, budget):
-        # The states of a shared beginning reach the other rows through the cache, which checkpointing cannot keep.
-        few, shared = [answers[index] for index in indices], not train.gradient_checkpointing
-        batch = make_batch(few, pad, accelerator.device, share_prefix=shared)
-        with autocast(train, accelerator.device):  # a live teacher computes as the student does
-            loss = module(batch, targets(batch))
-        total += float(loss.detach())
-        accelerator.backward(loss / supervised)
-    norm = float(accelerator.clip_grad_norm_(parameters, train.max_grad_norm))
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return total / supervised, norm
+    accelerator: Accelerator
+    module: nn.Module
+    optimizer: Any
+    parameters: Sequence[nn.Parameter]
+    targets: Targets
+    train: Train
+    pad: int
+
+    def __call__(self, answers: Sequence[Answer], rate: float) -> tuple[float, float]:
+        """Loss in nats a supervised token of the whole step, and the gradient's norm before clipping.
+
+        The denominator is the step's, not the micro-batch's: micro-batches with token losses [1] and [0, 0, 0] give
+        0.25.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        train, device = self.train, self.accelerator.device
+        lengths = [len(one.example.tokens) for one in answers]
+        budget = train.tokens_per_micro_batch or train.tokens_per_batch
+        supervised = sum(one.example.answer_length for one in answers)
+        total = 0.0
+        for indices in split_by_tokens(range(len(answers)), lengths, budget):
+            # The states of a shared beginning reach the other rows through the cache, which checkpointing cannot keep.
+            few, shared = [answers[index] for index in indices], not train.gradient_checkpointing
+            batch = make_batch(few, self.pad, device, share_prefix=shared)
+            with autocast(train, device):  # a live teacher computes as the student does
+                loss = self.module(batch, self.targets(batch))
+            total += float(loss.detach())
+            self.accelerator.backward(loss / supervised)
+        norm = float(self.accelerator.clip_grad_norm_(self.parameters, train.max_grad_norm))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return total / supervised, norm
 
 
 def make_batch(answers: Sequence[Answer], pad: int, device: Any, *, share_prefix: bool = True) -> Batch:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from potstill.answers import Answer
 from potstill.models.local import LocalModel
+from potstill.models.norms import use_fast_norms
 from potstill.models.prefix import hidden_states
 from potstill.objectives import packed
 from potstill.objectives.gradients import Part
@@ -123,6 +124,7 @@ def live_targets(teacher: LocalModel, parts: Sequence[Part], temperature: float,
 
     `layers` are the teacher's layers whose states are wanted beside it, counted from 0 (the embedding's output).
     """
+    use_fast_norms(teacher.network)
     head = FrozenHead(teacher.network.get_output_embeddings())
     transform = logit_transform(teacher.network.config)
 
