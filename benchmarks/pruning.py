@@ -27,7 +27,7 @@ def main(run: Path) -> None:
     teacher = LocalModel.load(fetch(recipe.teacher.model, recipe.teacher.sha256))
 
     def answers(split: str) -> list[Answer]:
-        return load_answers(run, split, {"ok"}, teacher.tokenizer, teacher.context_tokens, exact_tokens=True)  # type: ignore[arg-type]
+        return load_answers(run, split, {"ok"}, teacher.tokenizer, teacher.context_tokens, exact_tokens=True)
 
     calibration = calibration_set([one.example for one in answers("train")], recipe.student.calibration_tokens)
     held = [one.example for one in answers("holdout")]

@@ -4,7 +4,9 @@
 
 Takes a finished run with a local teacher (its folder may be given). Both sides start from the run's untrained student,
 take the same batches in the same order and so the same number of tokens; for every seed the teacher's samples are drawn
-anew. Prints the KL to the teacher on the run's held-out answers with intervals clustered by prompt, and the ratio.
+anew. Two ways to spend those tokens are shown: the run's answers in several epochs, which read the same samples again
+and again, and as many answers to each prompt as there were epochs, each read once. Prints the KL to the teacher on the
+run's held-out answers with intervals clustered by prompt, and the ratio to that from whole distributions.
 """
 
 import math
@@ -12,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +29,17 @@ from potstill.models.fetch import fetch
 from potstill.models.local import LocalModel
 from potstill.objectives.gradients import Part
 from potstill.progress import Silent
+from potstill.rendering import Example
 from potstill.run.folder import read_recipe
 from potstill.stats import Interval, ratio_of_sums
+from potstill.store.journal import request_seed
 from potstill.store.signals import SignalStore
 from potstill.terms import clear
 from potstill.train.loop import Paths, run_loop
 from potstill.train.targets import Targets, live_targets, sampled_targets
 
 SEEDS = (0, 1, 2)
-DRAWS = 50
+DRAWS = (50, 200)
 
 
 def main(run: Path) -> None:
@@ -46,39 +51,76 @@ def main(run: Path) -> None:
         load_answers(run, split, recipe.collect.uses, teacher.tokenizer, teacher.context_tokens, exact_tokens=True)
         for split in ("train", "holdout")
     )
+    epochs = recipe.train.epochs
+    print(f"held out: {len(held)} answers; precision {recipe.train.precision}, torch {torch.__version__}")
+    compare(f"{epochs} epochs of the same answers", run, recipe, teacher, train, held)
+    once = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1})})
+    further = [one for sample in range(1, epochs) for one in asked_again(recipe, teacher, train, sample)]
+    compare(f"{epochs} answers a prompt, each read once", run, once, teacher, [*train, *further], held)
+
+
+def compare(what: str, run: Path, recipe: Recipe, teacher: LocalModel, train: list[Answer], held: list[Answer]) -> None:
+    """A line a seed, and the mean ratio over the seeds for each number of draws."""
     tokens = sum(len(one.example.tokens) for one in train) * recipe.train.epochs
-    print(
-        f"{len(train)} answers, {recipe.train.epochs} epochs, {tokens:,} tokens; held out: {len(held)} answers; "
-        f"precision {recipe.train.precision}, torch {torch.__version__}\n"
-        f"{'seed':>6} {'whole distributions':>26} {f'{DRAWS} systematic samples':>26} {'ratio':>26}"
-    )
-    ratios = []
+    lengths = np.array([one.example.answer_length for one in held], dtype=float)
+    print(f"\n{what}: {len(train)} answers, {tokens:,} tokens")
+    print(f"{'seed':>6} {'whole distributions':>26}" + "".join(f"{f'{n} samples':>27}{'ratio':>27}" for n in DRAWS))
+    ratios: dict[int, list[float]] = {draws: [] for draws in DRAWS}
     for seed in SEEDS:
         whole = held_out_kl(run, recipe, teacher, train, held, live_targets(teacher, [Part("forward_kl")], 1.0), seed)
-        with tempfile.TemporaryDirectory() as place:
-            packed = held_out_kl(
-                run, recipe, teacher, train, held, stored(recipe, teacher, train, Path(place), seed), seed
-            )
-        lengths = np.array([one.example.answer_length for one in held], dtype=float)
-        ratio = ratio_of_sums(packed, whole)
-        ratios.append(ratio.value)
-        columns = (ratio_of_sums(whole, lengths), ratio_of_sums(packed, lengths), ratio)
+        columns = [ratio_of_sums(whole, lengths)]
+        for draws in DRAWS:
+            with tempfile.TemporaryDirectory() as place:
+                targets = stored(recipe, teacher, train, Path(place), seed, draws)
+                packed = held_out_kl(run, recipe, teacher, train, held, targets, seed)
+            ratio = ratio_of_sums(packed, whole)
+            ratios[draws].append(ratio.value)
+            columns += [ratio_of_sums(packed, lengths), ratio]
         print(f"{seed:6} " + " ".join(f"{shown(one):>26}" for one in columns), flush=True)
-    mean, spread = statistics.fmean(ratios), statistics.stdev(ratios)
-    half = scipy_stats.t.ppf(0.975, len(ratios) - 1) * spread / math.sqrt(len(ratios))
-    print(
-        f"mean ratio over the seeds {mean:.4f}; 95 % interval by Student's t over {len(ratios)} seeds "
-        f"{mean - half:.4f} to {mean + half:.4f}"
-    )
+    for draws, values in ratios.items():
+        mean, spread = statistics.fmean(values), statistics.stdev(values)
+        half = scipy_stats.t.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
+        print(
+            f"{draws} samples: mean ratio {mean:.4f}; 95 % interval by Student's t over {len(values)} seeds "
+            f"{mean - half:.4f} to {mean + half:.4f}",
+            flush=True,
+        )
 
 
-def stored(recipe: Recipe, teacher: LocalModel, train: list[Answer], folder: Path, seed: int) -> Targets:
+def asked_again(recipe: Recipe, teacher: LocalModel, train: list[Answer], sample: int) -> list[Answer]:
+    """Another answer of the teacher to every prompt, as the run would have sampled it."""
+    collect = recipe.collect
+    prompts = [one.example.tokens[: one.example.prompt_length] for one in train]
+    made = [
+        answer
+        for start in range(0, len(train), collect.batch_size)
+        for answer in teacher.generate(
+            prompts[start : start + collect.batch_size], max_new_tokens=collect.max_new_tokens,
+            temperature=collect.temperature, top_p=collect.top_p,
+            seeds=[
+                request_seed(collect.seed, one.prompt_hash, sample)
+                for one in train[start : start + collect.batch_size]
+            ],
+        )
+    ]  # fmt: skip
+    return [
+        replace(
+            one, key=f"{one.key}-{sample}", sample=sample, text="", example=Example((*prompt, *new.tokens), len(prompt))
+        )
+        for one, prompt, new in zip(train, prompts, made, strict=True)
+        if new.tokens
+    ]
+
+
+def stored(
+    recipe: Recipe, teacher: LocalModel, train: list[Answer], folder: Path, seed: int, draws: int
+) -> Targets:  # fmt: skip
     """Samples drawn anew with this seed, written and read back."""
-    signals = SampledSignals(kind="sampled", draws=DRAWS)
+    signals = SampledSignals(kind="sampled", draws=draws)
     binding = score_answers(
         teacher, clear(recipe), {one.key: one.example for one in train}, signals, folder, Silent(), seed=seed
     )
-    return sampled_targets(SignalStore(folder, binding, {one.key: one.tokens_hash for one in train}), DRAWS)
+    return sampled_targets(SignalStore(folder, binding, {one.key: one.tokens_hash for one in train}), draws)
 
 
 def held_out_kl(

@@ -307,7 +307,7 @@ def test_section_keys_of_this_test_are_those_of_the_recipe() -> None:
     for name, keys in SECTION_KEYS.items():
         if name != "student":
             field = Recipe.model_fields[name].annotation
-            assert set(field.model_fields) == keys  # type: ignore[union-attr]
+            assert set(field.model_fields) == keys
 
 
 @pytest.mark.parametrize("day", ["2026-01-31", "'2026-01-31'"])

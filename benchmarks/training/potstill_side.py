@@ -32,7 +32,7 @@ def main(folder: Path, shape: str, signals: str, checkpointing: bool) -> None:
     size = len(data["batches"][shape][0])
     # Both sides take the same batches in the same order, so the loop's own sorting by length is set aside.
     plan = [list(range(start, start + size)) for start in range(0, len(answers), size)]
-    loop.batches_of_epoch = lambda *_: plan  # type: ignore[assignment]
+    loop.batches_of_epoch = lambda *_: plan
     student = LocalModel.load(folder / "student")
     targets = _stored(folder, answers, student) if signals == "stored" else _live(Path(data["teacher"]))
     settings = Train(

@@ -136,7 +136,7 @@ def test_answers_and_facts(server: ScriptedServer, tmp_path: Path) -> None:
 
 def test_without_a_clearance_nothing_is_asked(server: ScriptedServer, tmp_path: Path) -> None:
     with pytest.raises(TermsStopped, match="no clearance"):
-        collect_endpoint(recipe(server.base_url), None, make_prompts(1), tmp_path, Silent())  # type: ignore[arg-type]
+        collect_endpoint(recipe(server.base_url), None, make_prompts(1), tmp_path, Silent())
     assert server.calls == []
     assert list(tmp_path.iterdir()) == []
 

@@ -63,7 +63,7 @@ def rows(teacher: LocalModel, answer: Answer) -> torch.Tensor:
 
 def store_of(asked: Recipe, answers: list[Answer], folder: Path, teacher: LocalModel) -> SignalStore:
     assert asked.signals.kind in ("sampled", "top_k")
-    bound = bind(asked.signals, teacher)  # type: ignore[arg-type]
+    bound = bind(asked.signals, teacher)
     return SignalStore(folder / "signals", bound, {one.key: one.tokens_hash for one in answers})
 
 

@@ -112,7 +112,7 @@ def test_no_answers(teacher: LocalModel, tmp_path: Path) -> None:
 
 def test_refusals(teacher: LocalModel, tmp_path: Path) -> None:
     with pytest.raises(TermsStopped, match="no clearance"):
-        score_answers(teacher, None, EXAMPLES, TOP_K, tmp_path, Silent())  # type: ignore[arg-type]
+        score_answers(teacher, None, EXAMPLES, TOP_K, tmp_path, Silent())
     for wrong, words in (
         (Example(tuple(range(20, 30)) * 30, 5), "takes 300 tokens, over the teacher's context of 256"),
         (Example((5, 100_000), 1), "render it with the teacher's own tokenizer"),

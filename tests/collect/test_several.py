@@ -62,7 +62,7 @@ def test_writers_signals_and_a_second_call(
 ) -> None:
     recipe = make(folders, tmp_path)
     with pytest.raises(TermsStopped):
-        collect(recipe, None, PROMPTS, tmp_path, Silent())  # type: ignore[arg-type]  # what must not get through
+        collect(recipe, None, PROMPTS, tmp_path, Silent())
     facts = collect(recipe, clear(recipe), PROMPTS, tmp_path, Silent()).facts
     told = {name: (one["prompts"], one["writes"]) for name, one in facts["teachers"].items()}
     assert told == {"teacher": (1, 1), "b": (2, 2), "c": (4, 1)}

@@ -139,12 +139,12 @@ def watch_loading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders of the models that this process loads from now on, as they are loaded."""
     from potstill.models.local import LocalModel
 
-    load = LocalModel.load.__func__  # type: ignore[attr-defined]  # of the class method
+    load = LocalModel.load.__func__
     loaded: list[Path] = []
 
     def watched(cls: type[LocalModel], folder: Path, *more: Any) -> LocalModel:
         loaded.append(folder)
-        return load(cls, folder, *more)  # type: ignore[no-any-return]
+        return load(cls, folder, *more)
 
     monkeypatch.setattr(LocalModel, "load", classmethod(watched))
     return loaded

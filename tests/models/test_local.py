@@ -55,9 +55,9 @@ def test_states_with_a_shared_beginning_equal_the_plain_ones_with_gradients(mode
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_a_batch_answers_as_each_prompt_alone(model: LocalModel, temperature: float) -> None:
     settings = {"max_new_tokens": 12, "temperature": temperature, "top_p": 0.9}
-    together = model.generate(PROMPTS, seeds=[1, 2, 3], **settings)  # type: ignore[arg-type]
+    together = model.generate(PROMPTS, seeds=[1, 2, 3], **settings)
     for prompt, seed, expected in zip(PROMPTS, [1, 2, 3], together, strict=True):
-        assert model.generate([prompt], seeds=[seed], **settings) == [expected]  # type: ignore[arg-type]
+        assert model.generate([prompt], seeds=[seed], **settings) == [expected]
 
 
 def test_greedy_generation_agrees_with_transformers(model: LocalModel) -> None:

@@ -11,7 +11,7 @@ from potstill.models.norms import fast_norm, use_fast_norms
 def _gradients(norm: nn.Module, x: Tensor, incoming: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     leaf = x.clone().requires_grad_()
     out = norm(leaf)
-    by_x, by_weight = torch.autograd.grad(out, (leaf, norm.weight), incoming)  # type: ignore[arg-type]  # a Parameter
+    by_x, by_weight = torch.autograd.grad(out, (leaf, norm.weight), incoming)
     return out, by_x, by_weight
 
 
@@ -19,7 +19,7 @@ def _gradients(norm: nn.Module, x: Tensor, incoming: Tensor) -> tuple[Tensor, Te
 def test_value_and_gradients_are_those_of_the_models_own_code(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     norm = kind(48, 1e-5)
-    norm.weight.data.normal_()  # type: ignore[union-attr,operator]  # a Parameter
+    norm.weight.data.normal_()
     x, incoming = torch.randn(3, 400, 48), torch.randn(3, 400, 48)
     before = _gradients(norm, x, incoming)
     holder = nn.ModuleList([norm])

@@ -45,7 +45,7 @@ class FakeModel:
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
     fake = ModuleType("potstill.models.local")
-    fake.LocalModel = FakeModel  # type: ignore[attr-defined]
+    fake.LocalModel = FakeModel
     monkeypatch.setitem(sys.modules, "potstill.models.local", fake)
     monkeypatch.setattr("potstill.models.fetch.fetch", lambda *arguments: tmp_path / "teacher")
     monkeypatch.setattr(

@@ -78,7 +78,7 @@ def plain(models: Mapping[str, LocalModel], answers: list[Answer], temperature: 
                 for name, weight in shares(answer).items()
             )
         log_q = (student(tokens).logits[0, first:-1].double() / temperature).log_softmax(-1)
-        total = total + (mixed * (mixed.log() - log_q)).sum() * temperature**2  # type: ignore[union-attr]
+        total = total + (mixed * (mixed.log() - log_q)).sum() * temperature**2
     total.backward()
     return total.detach(), student.get_output_embeddings().weight.grad.clone()
 

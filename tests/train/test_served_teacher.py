@@ -319,7 +319,7 @@ def test_without_a_clearance_nothing_is_asked(teacher: LocalModel, tmp_path: Pat
     section = Endpoint(base_url="http://127.0.0.1:9/v1", model="tiny")
     for wrong in (None, {"verdict": "allowed"}):
         with pytest.raises(TermsStopped, match="no clearance"):
-            ServedTeacher(section, wrong, teacher.tokenizer, Scores(tmp_path / "scores.jsonl"))  # type: ignore[arg-type]
+            ServedTeacher(section, wrong, teacher.tokenizer, Scores(tmp_path / "scores.jsonl"))
 
 
 def test_a_key_is_sent_and_never_shown(teacher: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

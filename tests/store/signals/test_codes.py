@@ -88,7 +88,7 @@ def random_samples(rng: np.random.Generator, positions: int, vocabulary: int, dr
 
 
 def pieces_of(coded: list[object], alphabet: np.ndarray) -> Pieces:
-    return Pieces(coded, [alphabet], np.zeros(len(coded), np.int64))  # type: ignore[arg-type]
+    return Pieces(coded, [alphabet], np.zeros(len(coded), np.int64))
 
 
 @given(
@@ -158,7 +158,7 @@ def test_top_k_comes_back_within_the_stated_bound(
     parts = [random_top_k(rng, count, vocabulary, k) for count in positions]
     alphabet, _ = write_alphabet(np.concatenate([one.ids.numpy().ravel() for one in parts]), vocabulary)
     coded = top_k.encode(parts, alphabet, k, bits)
-    found = top_k.decode(pieces_of(coded, alphabet), k, bits)  # type: ignore[arg-type]
+    found = top_k.decode(pieces_of(coded, alphabet), k, bits)
     assert found is not None
     assert torch.equal(found.ids, torch.cat([one.ids for one in parts]))
     total = found.log_probabilities.double().exp().sum(-1) + found.tail
@@ -204,7 +204,7 @@ def test_the_stated_examples_of_the_bound() -> None:
     one = TopK(ids, log_p.gather(-1, ids).float(), log_p.exp().scatter(-1, ids, 0.0).sum(-1).float())
     alphabet, _ = write_alphabet(ids.numpy().ravel(), 5000)
     for bits, largest in ((8, 1e-2), (16, 1e-4)):
-        found = top_k.decode(pieces_of(top_k.encode([one], alphabet, 20, bits), alphabet), 20, bits)  # type: ignore[arg-type]
+        found = top_k.decode(pieces_of(top_k.encode([one], alphabet, 20, bits), alphabet), 20, bits)
         assert found is not None
         assert (found.log_probabilities.exp() - one.log_probabilities.exp()).abs().max() < largest
 

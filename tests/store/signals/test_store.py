@@ -102,7 +102,7 @@ def test_the_other_kind_is_not_read_by_accident(tmp_path: Path) -> None:
         write_shard(tmp_path / "x.signals", TOP_K, {"key": ("t", signals_of(SAMPLED, CUTS[0]))})
     for wrong in ({"draws": None}, {"k": 5}, {"kind": "top_k"}):
         with pytest.raises(ValueError, match="takes"):
-            replace(SAMPLED, **wrong)  # type: ignore[arg-type]
+            replace(SAMPLED, **wrong)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_the_other_kind_is_not_read_by_accident(tmp_path: Path) -> None:
 def test_a_store_for_something_else_is_refused_by_name(change: dict[str, object], words: str, tmp_path: Path) -> None:
     path = write(tmp_path)
     with pytest.raises(PotstillError, match=f"{path.name}: made for {words}"):
-        SignalStore(tmp_path, replace(SAMPLED, **change), {})  # type: ignore[arg-type]
+        SignalStore(tmp_path, replace(SAMPLED, **change), {})
 
 
 @pytest.mark.parametrize(("change", "words"), [({"k": 8}, "k 9, but this run has 8"), ({"bits": 8}, "bits 16, but")])
 def test_a_top_k_store_of_another_k_or_precision_is_refused(change: dict[str, int], words: str, tmp_path: Path) -> None:
     path = write(tmp_path, TOP_K)
     with pytest.raises(PotstillError, match=f"{path.name}: made for {words}"):
-        SignalStore(tmp_path, replace(TOP_K, **change), {})  # type: ignore[arg-type]
+        SignalStore(tmp_path, replace(TOP_K, **change), {})
 
 
 def test_what_the_teacher_was_called_may_change(tmp_path: Path) -> None:
