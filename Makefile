@@ -22,8 +22,9 @@ types: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/lint-imports
 
+# Two processes share the test files; each computes on one core, or they would wait for each other.
 test: $(STAMP)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 benchmark-pruning: $(STAMP)
 	$(BIN)/python benchmarks/pruning.py
