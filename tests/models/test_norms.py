@@ -1,11 +1,14 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
 from potstill.models.norms import fast_norm, use_fast_norms
+
+NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
 def _gradients(norm: nn.Module, x: Tensor, incoming: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,3 +60,18 @@ def test_narrow_input_takes_the_models_own_code() -> None:
     before = norm(x)
     use_fast_norms(nn.ModuleList([norm]))
     assert torch.equal(norm(x), before)
+
+
+def test_before_linear_layers_a_norm_is_narrowed_once_under_autocast_and_nowhere_else() -> None:
+    torch.manual_seed(2)
+    model = LlamaModel(LlamaConfig(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=1,
+                                   num_attention_heads=4, num_key_value_heads=2))  # fmt: skip
+    tokens = torch.randint(50, (2, 9))
+    with torch.autocast("cpu", torch.bfloat16):
+        before = model(tokens).last_hidden_state
+        use_fast_norms(model)
+        given = {name: model.layers[0].get_submodule(name)(torch.randn(3, 32)).dtype for name in NORMS}
+        assert given == dict.fromkeys(NORMS, torch.bfloat16)
+        assert model.norm(torch.randn(3, 32)).dtype == torch.float32
+        torch.testing.assert_close(model(tokens).last_hidden_state, before, rtol=1e-2, atol=1e-2)
+    assert model.layers[0].input_layernorm(torch.randn(3, 32)).dtype == torch.float32
