@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from potstill.objectives.transform import IDENTITY, LogitTransform
+from potstill.objectives.weight_gradient import WeightGradient
 
 # Loss of one block: fp32 logits (n, V), which it may overwrite, of the chunk's positions low..high in; the loss summed
 # over them, a scalar, and its gradient by those logits (n, V) out.
@@ -23,7 +24,6 @@ DEFAULT_CHUNK_BYTES = 256 << 20
 _CACHE_BYTES_A_THREAD = 2 << 20  # a block's working set: about five fp32 rows of V for every position
 _CHUNK_MATRICES = 3  # student's logits, a live teacher's, and one to spare
 _BLOCK_MATRICES = 5
-_STATES_WIDENED, _ROWS_TURNED = 8, 1024  # so many rows at once as stay in the cache
 
 
 def chunk_positions(vocabulary: int, chunk_bytes: int = DEFAULT_CHUNK_BYTES, element_bytes: int = 4) -> int:
@@ -107,45 +107,6 @@ def head_outputs(states: Tensor, weight: Tensor, bias: Tensor | None, buffer: Te
     return torch.addmm(bias, states, weight.T, out=found)
 
 
-class _WeightGradient:
-    """The sum over chunks of logits' gradient x states, in fp32 or wider.
-
-    It is kept as (D, V) and turned once at the end: with the logits in their own order the product is nearly twice as
-    fast on a CPU as with them transposed.
-    """
-
-    def __init__(self, weight: Tensor, dtype: torch.dtype, accumulator: torch.dtype) -> None:
-        self._total = weight.new_zeros(weight.T.shape, dtype=accumulator)
-        self._product = self._wide = None
-        if dtype != accumulator:
-            self._product = torch.empty_like(self._total, dtype=dtype)
-            self._wide = torch.empty_like(self._total[:_STATES_WIDENED])
-
-    def add(self, gradient: Tensor, states: Tensor) -> None:
-        """Add states.T (D, n) x gradient (n, V)."""
-        states = states.T.contiguous()
-        if self._product is None or self._wide is None:
-            self._total.addmm_(states, gradient)
-            return
-        torch.mm(states, gradient, out=self._product)
-        if self._total.device.type != "cpu":
-            self._total.add_(self._product)
-            return
-        # On a CPU a sum of two dtypes widens one of them into memory of its own, every time anew.
-        few = (torch.split(one, _STATES_WIDENED) for one in (self._total, self._product))
-        for total, product in zip(*few, strict=True):
-            total.add_(self._wide[: len(product)].copy_(product))
-
-    def result(self) -> Tensor:
-        """The sum as (V, D). Nothing can be added after it."""
-        self._product = self._wide = None
-        turned = self._total.new_empty(self._total.T.shape)
-        few = (torch.split(turned, _ROWS_TURNED), torch.split(self._total, _ROWS_TURNED, 1))
-        for rows, columns in zip(*few, strict=True):
-            rows.copy_(columns.T)
-        return turned
-
-
 class _ChunkedSum(torch.autograd.Function):
     """Forward computes the loss and, in the same pass, the gradients; backward only scales them."""
 
@@ -161,7 +122,7 @@ class _ChunkedSum(torch.autograd.Function):
         accumulator = torch.float64 if weight.dtype == torch.float64 else torch.float32
         total = torch.zeros((), dtype=accumulator, device=hidden.device)
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
-        grad_weight = _WeightGradient(weight, hidden.dtype, accumulator) if wants_weight else None
+        grad_weight = WeightGradient(weight, hidden.dtype, accumulator, len(hidden)) if wants_weight else None
         grad_bias = torch.zeros_like(weight[:, 0], dtype=accumulator) if wants_bias else None
         buffer = hidden.new_empty(min(size, hidden.shape[0]), weight.shape[0])
         for start in range(0, hidden.shape[0], size):
