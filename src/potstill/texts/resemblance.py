@@ -1,6 +1,5 @@
 """Finds the texts that say nearly what a held-out text says: exactly, and without comparing all pairs."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-THRESHOLD = 0.7
-_SHINGLE = 5  # characters
-_SLOTS_LOG2 = 22  # shingles are counted in a table of 4 million slots: memory does not grow with the texts
-_PUNCTUATION = str.maketrans(dict.fromkeys(".,;:!?…\"'`“”‘’«»()[]{}。，！？；：、「」¿¡", " "))
+from potstill.texts.shingles import Shingles, shingles
 
-Shingles = NDArray[np.uint64]
+THRESHOLD = 0.7
+_SLOTS_LOG2 = 22  # shingles are counted in a table of 4 million slots: memory does not grow with the texts
 
 
 def resembling(texts: Sequence[str], held_out: Sequence[int]) -> list[tuple[int, int]]:
@@ -77,20 +74,6 @@ class _Weights:
         found = shingles(text)
         weights = np.log((self._texts + 1) / self._holders[_slots(found)])
         return _Weighed(found, weights, float(weights.sum()))
-
-
-def shingles(text: str) -> Shingles:
-    """The sorted 64-bit hashes of a text's 5-character shingles; a shorter text is one shingle."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = " ".join(plain.translate(_PUNCTUATION).split()) or plain
-    points = np.frombuffer(plain.encode("utf-32-le"), np.uint32).astype(np.uint64)
-    width = min(_SHINGLE, len(points))
-    windows = np.lib.stride_tricks.sliding_window_view(points, width)
-    hashes = np.full(len(windows), width, np.uint64)
-    for column in range(width):
-        hashes = (hashes ^ windows[:, column]) * np.uint64(0x9E3779B97F4A7C15)
-        hashes ^= hashes >> np.uint64(29)
-    return np.unique(hashes)
 
 
 def _slots(found: Shingles) -> NDArray[np.uint64]:

@@ -1,0 +1,1 @@
+"""Pure functions on texts: language, refusals, repetition, duplicates, overlap, schemas; they read no file."""

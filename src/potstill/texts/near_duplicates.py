@@ -1,0 +1,94 @@
+"""Near duplicates among any number of texts in little memory: MinHash signatures, looked up by bands."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.texts.shingles import Shingles, shingles
+
+_BINS_LOG2 = 7  # 128 bins, 512 bytes a signature
+_BINS = 1 << _BINS_LOG2
+_ROWS = 8  # of a band: a pair at similarity s is looked at with probability 1 - (1 - s**8)**16, 0.95 at 0.8
+_EDGES = np.arange(_BINS, dtype=np.uint64) << np.uint64(64 - _BINS_LOG2)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+Signature = NDArray[np.uint32]
+
+
+def signature(found: Shingles) -> Signature:
+    """The MinHash signature of a set of shingles: two are equal in a bin with the probability of their similarity.
+
+    One permutation with 128 bins (Li, Owen and Zhang, "One permutation hashing", NIPS 2012): the hashes are sorted, so
+    the smallest of each bin is found by one search. An empty bin takes the value of a bin that its own number and the
+    try choose alike for all sets (Shrivastava, "Optimal densification for fast and accurate minwise hashing", ICML
+    2017), which keeps the estimate unbiased for short texts.
+    """
+    at = np.searchsorted(found, _EDGES)
+    full = np.diff(at, append=len(found)) > 0
+    values = np.zeros(_BINS, np.uint64)
+    values[full] = found[at[full]]
+    numbers = np.arange(_BINS, dtype=np.uint64)
+    attempt = 0
+    empty = ~full
+    while empty.any():
+        attempt += 1
+        # Which bin an empty one looks at next does not depend on the set.
+        donors = _scrambled(numbers[empty] * np.uint64(1009) + np.uint64(attempt)) >> np.uint64(64 - _BINS_LOG2)
+        taken = donors[full[donors]]
+        places = np.flatnonzero(empty)[full[donors]]
+        values[places] = found[at[taken]]
+        empty[places] = False
+    return (_scrambled(values) >> np.uint64(32)).astype(np.uint32)
+
+
+def similarity(one: Signature, other: Signature) -> float:
+    """The estimated Jaccard similarity of two signatures; its standard error is at most 0.044."""
+    return float(np.mean(one == other))
+
+
+@dataclass(slots=True)
+class NearDuplicates:
+    """Takes texts one by one and says which earlier one each resembles; some 3 KB a kept text.
+
+    Only texts of one `group` are compared. `threshold` is the least Jaccard similarity of 5-character shingles, from
+    0.5, estimated from signatures. A text that resembles an earlier one is not kept itself, so the first of a chain
+    stands for all that resemble it.
+    """
+
+    threshold: float
+    _signatures: list[Signature] = field(default_factory=list)
+    _names: list[str] = field(default_factory=list)
+    _first: dict[int, int] = field(default_factory=dict)  # by band; nearly all bands have one text
+    _more: dict[int, list[int]] = field(default_factory=dict)
+
+    def earlier(self, name: str, text: str, group: str = "") -> str | None:
+        """The name of the kept text of the group that this one resembles; None where there is none: then it is kept."""
+        mine = signature(shingles(text))
+        keys = self._keys(mine, group)
+        candidates = {self._first[key] for key in keys if key in self._first}
+        candidates.update(at for key in keys for at in self._more.get(key, ()))
+        for at in sorted(candidates):
+            if similarity(mine, self._signatures[at]) >= self.threshold:
+                return self._names[at]
+        place = len(self._names)
+        for key in keys:
+            if self._first.setdefault(key, place) != place:
+                self._more.setdefault(key, []).append(place)
+        self._signatures.append(mine)
+        self._names.append(name)
+        return None
+
+    def _keys(self, mine: Signature, group: str) -> list[int]:
+        rows = self._rows
+        return [hash((group, start, mine[start : start + rows].tobytes())) for start in range(0, _BINS, rows)]
+
+    @property
+    def _rows(self) -> int:
+        """Fewer rows a band where the threshold is low, so that most pairs above it are looked at."""
+        return _ROWS if self.threshold >= 0.75 else _ROWS // 2
+
+
+def _scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed = (values ^ (values >> np.uint64(31))) * _MIX
+    return (mixed ^ (mixed >> np.uint64(29))) * _MIX
