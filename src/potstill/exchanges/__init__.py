@@ -1,0 +1,6 @@
+"""Logged exchanges with models: one record for all forms of logs, and readers that no bad row stops."""
+
+from potstill.exchanges.reading import find_form, form_of_row, read_exchanges
+from potstill.exchanges.record import FORMS, Exchange, Form, Unreadable
+
+__all__ = ["FORMS", "Exchange", "Form", "Unreadable", "find_form", "form_of_row", "read_exchanges"]
