@@ -95,11 +95,18 @@ class WorkedExample(Section):
     answer: str
 
 
+PromptFormat = Literal["jsonl", "csv", "parquet", "dataset", "chat_log", "fine_tuning", "litellm", "batch"]
+
+
 class Prompts(Section):
-    """Where the prompts come from: a JSONL file whose `field` holds a text or a list of messages."""
+    """Where the prompts come from: a table whose `field` holds a text or a list of messages, or a log of requests."""
 
     source: Path
+    format: PromptFormat | None = None  # None: found by looking at the source
     field: str = "prompt"
+    dataset_split: str | None = None  # of a dataset folder that has several
+    job: str | None = None  # of a log: take only the requests of this job
+    job_key: str | None = None  # of a log: the dotted name of the field that holds the job; None: the usual ones
     tag: str | None = None  # the field that holds a prompt's tag, a text or null: teachers may be chosen by it
     system: str | None = None  # put before each prompt that brings no system message of its own
     examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too

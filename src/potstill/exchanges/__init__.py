@@ -2,5 +2,17 @@
 
 from potstill.exchanges.reading import find_form, form_of_row, read_exchanges
 from potstill.exchanges.record import FORMS, Exchange, Form, Unreadable
+from potstill.exchanges.rows import log_files, opened, rows
 
-__all__ = ["FORMS", "Exchange", "Form", "Unreadable", "find_form", "form_of_row", "read_exchanges"]
+__all__ = [
+    "FORMS",
+    "Exchange",
+    "Form",
+    "Unreadable",
+    "find_form",
+    "form_of_row",
+    "log_files",
+    "opened",
+    "read_exchanges",
+    "rows",
+]

@@ -53,6 +53,8 @@ def rows(path: Path) -> Iterator[Located | Unreadable]:
             first = _first_line(file)
         with opened(path) as file:
             yield from _lines(path, file) if _whole(first) else _values(path, file)
+    except FileNotFoundError:
+        raise PotstillError(f"{path}: no such file") from None
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PotstillError(f"{path}: cannot be read ({reason})") from None
@@ -87,7 +89,7 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[Located | Unreadable]:
         except UnicodeDecodeError:
             yield Unreadable(place, "not UTF-8 text")
         except RecursionError:
-            yield Unreadable(place, "nested too deeply")
+            yield Unreadable(place, "not JSON (nested too deeply)")
         except ValueError as error:
             yield Unreadable(place, f"not JSON ({_plain(error)})")
         else:

@@ -1,13 +1,15 @@
 """Reads the prompts, drops what is there twice, and splits them so that no held-out prompt resembles a training one."""
 
 import hashlib
-import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from potstill.config import Prompts
+from potstill.config import PromptFormat, Prompts
 from potstill.errors import RecipeError
+from potstill.prompts.sources import LOGS, SourceRow, find_format, read_source
 from potstill.records import Message, Prompt, content_hash
 from potstill.store.prompts import read_prompts, write_prompts
 from potstill.texts.resemblance import resembling
@@ -16,6 +18,7 @@ __all__ = ["PromptSet", "load_prompts", "prompt_hash", "read_prompts", "write_pr
 
 _SALT = "potstill split 1"  # changing it would move every prompt of every old run
 _ROLES = ("system", "user", "assistant")
+_NAMED = 3  # reasons that a line names
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,24 @@ class PromptSet:
     exact_duplicates: int  # rows left out because an earlier one says the same
     near_duplicates: int  # training prompts left out because they resemble a held-out one
     crossing: int  # pairs of a training and a held-out prompt that resembled each other
+    format: str = "jsonl"  # how the source was read
+    answered: int = 0  # rows whose answer the source has too
+    wanted_format: int = 0  # logged requests that asked for a response_format, which a prompt does not carry
+    refused: int = 0  # rows of a log that cannot be prompts
+    refused_for: Mapping[str, str] = field(default_factory=dict)  # reason: the place of its first row
+
+    def source_line(self) -> str:
+        """How the source was read and what was found there besides prompts, in one line."""
+        parts = [f"read as {self.format}", f"{self.rows:,} prompts"]
+        if self.answered:
+            parts.append(f"{self.answered:,} of them with an answer, which is left aside")
+        if self.wanted_format:
+            parts.append(f"{self.wanted_format:,} asked for a response_format, which is the recipe's to set")
+        if self.refused:
+            named = list(self.refused_for.items())[:_NAMED]
+            reasons = "; ".join(f"{place.rpartition('/')[2]}: {reason}" for reason, place in named)
+            parts.append(f"{self.refused:,} rows refused ({reasons})")
+        return ", ".join(parts)
 
 
 def load_prompts(section: Prompts) -> PromptSet:
@@ -35,10 +56,10 @@ def load_prompts(section: Prompts) -> PromptSet:
     Held out are the round(holdout · n) prompts, of n different ones, whose salted content hashes are smallest: which
     ones does not depend on the order of the file. Then training prompts that resemble a held-out one are left out.
     """
-    rows = 0
+    tally = _Tally(find_format(section))
     unique: dict[str, Prompt] = {}
-    for source, messages, tag in _read(section):
-        rows += 1
+    for source, messages, tag in _read(section, tally):
+        tally.rows += 1
         identity = prompt_hash(messages)
         first = unique.setdefault(identity, Prompt(messages, "train", source, identity, tag))
         if first.tag != tag:
@@ -46,10 +67,11 @@ def load_prompts(section: Prompts) -> PromptSet:
                 f"{source}: the same prompt as {first.source}, which has the tag {first.tag!r} where this has {tag!r} "
                 "(prompts.tag); a prompt has one"
             )
-        if rows == section.limit:
+        if tally.rows == section.limit:
             break
+    rows = tally.rows
     if not rows:
-        raise RecipeError(f"{section.source}: holds no prompt; write one JSON object with {section.field!r} a line")
+        raise RecipeError(_none(section, tally))
     held = _held_out(unique, section)
     split = [replace(prompt, split="holdout") if prompt.hash in held else prompt for prompt in unique.values()]
     pairs = resembling(
@@ -63,7 +85,36 @@ def load_prompts(section: Prompts) -> PromptSet:
             f"{section.source}: every training prompt resembles a held-out one, so nothing is left to train on; "
             "give prompts that differ more"
         )
-    return PromptSet(kept, rows, rows - len(unique), len(left_out), len(pairs))
+    return PromptSet(
+        kept, rows, rows - len(unique), len(left_out), len(pairs), tally.format, tally.answered, tally.wanted_format,
+        sum(tally.refused.values()), dict(tally.places),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted while a source is read."""
+
+    format: PromptFormat
+    rows: int = 0
+    answered: int = 0
+    wanted_format: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    places: dict[str, str] = field(default_factory=dict)
+
+    def refuse(self, place: str, reason: str) -> None:
+        self.refused[reason] += 1
+        self.places.setdefault(reason, place)
+
+
+def _none(section: Prompts, tally: _Tally) -> str:
+    if tally.refused:
+        reason, place = next(iter(tally.places.items()))
+        return f"{section.source}: none of its {sum(tally.refused.values())} rows can be a prompt; {place}: {reason}"
+    if tally.format in LOGS:
+        whose = f" of the job {section.job!r}" if section.job is not None else ""
+        return f"{section.source}: holds no request{whose}"
+    return f"{section.source}: holds no prompt; write one JSON object with {section.field!r} a line"
 
 
 def prompt_hash(messages: Sequence[Message]) -> str:
@@ -87,47 +138,59 @@ def _text(prompt: Prompt, section: Prompts) -> str:
     return "\n".join(words[len(section.examples) :])
 
 
-def _read(section: Prompts) -> Iterator[tuple[str, tuple[Message, ...], str | None]]:
-    """Place, messages and tag of each row; lines that are blank are passed over."""
+def _read(section: Prompts, tally: _Tally) -> Iterator[tuple[str, tuple[Message, ...], str | None]]:
+    """Place, messages and tag of each row. Rows of a log that cannot be prompts are counted, in a table they stop."""
+    for found in read_source(section, tally.format):
+        where = found.place
+        if found.conversation is not None or found.refused:
+            messages = _asked(found, section, tally)
+            if messages is not None:
+                yield where, messages, None
+            continue
+        value = _field(found.row, "field", section.field, where)
+        if tally.format != "jsonl" and not isinstance(value, str):
+            value = _conversation(value, tally)
+        yield where, _messages(value, section, where), _tag(found.row, section, where)
+
+
+def _asked(found: SourceRow, section: Prompts, tally: _Tally) -> tuple[Message, ...] | None:
+    """The prompt of a logged request, None where it cannot be one."""
+    if found.refused:
+        tally.refuse(found.place, found.refused)
+        return None
     try:
-        with section.source.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    where = f"{section.source}:{number}"
-                    row = _row(line, section.field, where)
-                    yield (
-                        where,
-                        _messages(_field(row, "field", section.field, where), section, where),
-                        _tag(row, section, where),
-                    )
-    except FileNotFoundError:
-        raise RecipeError(f"prompts.source: {section.source}: no such file") from None
-    except OSError as error:
-        raise RecipeError(f"prompts.source: {section.source}: cannot be read ({error.strerror})") from None
+        messages = _messages(found.conversation, section, "")
+    except RecipeError as error:
+        # Which of the messages it is stays out, so that rows with one fault are counted together.
+        tally.refuse(found.place, re.sub(r"^(\[\d+\])?: ", "", str(error).removeprefix(f": {section.field}")).strip())
+        return None
+    tally.answered += found.answered
+    tally.wanted_format += found.wanted_format
+    return messages
 
 
-def _row(line: bytes, field: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise RecipeError(f"{where}: not UTF-8 text; save the file as UTF-8") from None
-    except RecursionError:
-        raise RecipeError(f"{where}: not a prompt (nested too deeply)") from None
-    except ValueError as error:
-        raise RecipeError(f"{where}: not JSON ({error}); each line must be one JSON object") from None
-    if not isinstance(row, dict):
-        raise RecipeError(f"{where}: not a JSON object; write it as {{{json.dumps(field)}: …}}")
-    return row
+def _conversation(value: Any, tally: _Tally) -> Any:
+    """A column's messages without the answer that they end with; `datasets` may keep them as one list a key."""
+    if isinstance(value, dict) and isinstance(value.get("role"), list):
+        value = [dict(zip(value, one, strict=True)) for one in zip(*value.values(), strict=True)]
+    if not isinstance(value, list):
+        return value
+    turns = [{key: part for key, part in one.items() if part is not None} if isinstance(one, dict) else one
+             for one in value]  # fmt: skip
+    if turns and isinstance(turns[-1], dict) and turns[-1].get("role") == "assistant":
+        tally.answered += 1
+        turns.pop()
+    return turns
 
 
-def _field(row: dict[str, Any], key: str, field: str, where: str) -> Any:
+def _field(row: Mapping[str, Any], key: str, field: str, where: str) -> Any:
     if field not in row:
         there = ", ".join(map(repr, list(row)[:8])) or "nothing"
         raise RecipeError(f"{where}: no field {field!r} (prompts.{key}); there is {there}")
     return row[field]
 
 
-def _tag(row: dict[str, Any], section: Prompts, where: str) -> str | None:
+def _tag(row: Mapping[str, Any], section: Prompts, where: str) -> str | None:
     """The row's tag; None where the recipe names no field for it, or the field is null."""
     if section.tag is None:
         return None

@@ -37,6 +37,14 @@ def hash_or_absent(path: Path) -> str:
         return ABSENT
 
 
+def hash_of_all(path: Path) -> str:
+    """As `hash_or_absent`; of a folder, one hash over the names and hashes of all files in it."""
+    if not path.is_dir():
+        return hash_or_absent(path)
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    return content_hash({file.relative_to(path).as_posix(): hash_or_absent(file) for file in files})
+
+
 def hash_outputs(folder: Path, outputs: Iterable[str]) -> dict[str, str]:
     """Hashes of these files of a run folder; of a folder, every file inside. Raises PotstillError for a missing one."""
     hashes: dict[str, str] = {}

@@ -39,6 +39,7 @@ class Plan:
 
     recipe: Recipe
     terms: "Decision"
+    source: str  # how the prompts were read, in words
     rows: int
     removed: int  # duplicates, exact and near, within and across the splits
     train_prompts: int
@@ -62,6 +63,7 @@ class Plan:
             f"terms: {self.terms.message}",
             *(f"terms: warning: {warning}" for warning in self.terms.warnings),
             *self.teachers,
+            f"source: {self.source}",
             f"prompts: {self.rows:,} rows, {self.removed:,} duplicates removed; {split}",
             f"requests: {self.requests:,}, of which {self.answered:,} are answered already",
             f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
@@ -146,6 +148,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
     return Plan(
         recipe=recipe,
         terms=decision,
+        source=found.source_line(),
         rows=found.rows,
         removed=found.rows - len(found.prompts),
         train_prompts=len(found.prompts) - holdout,

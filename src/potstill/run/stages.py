@@ -10,7 +10,7 @@ from potstill.config import Recipe
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
-from potstill.run.markers import hash_or_absent, read_marker
+from potstill.run.markers import hash_of_all, hash_or_absent, read_marker
 
 StageName = Literal["terms", "prompts", "collect", "train", "evaluate", "export"]
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
@@ -49,8 +49,11 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _prompts_reads(recipe: Recipe) -> Mapping[str, Any]:
-    section = recipe.prompts.model_dump(mode="json", exclude={"tag"} if recipe.prompts.tag is None else None)
-    return {"prompts": section, "prompts_file": hash_or_absent(recipe.prompts.source)}
+    section = recipe.prompts.model_dump(mode="json")
+    # Keys that came later count only where they say something: a finished run stays finished.
+    later = ("tag", "format", "dataset_split", "job", "job_key")
+    said = {key: value for key, value in section.items() if key not in later or value is not None}
+    return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source)}
 
 
 def questions(recipe: Recipe) -> dict[str, Any]:
@@ -179,7 +182,7 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
         case "terms":
             return _terms(recipe)
         case "prompts":
-            return _prompts(recipe, folder)
+            return _prompts(recipe, folder, reporter)
         case "collect":
             from potstill.collect import collect
             from potstill.store.prompts import read_prompts
@@ -229,17 +232,19 @@ def _terms(recipe: Recipe) -> StageResult:
     return StageResult((), facts)
 
 
-def _prompts(recipe: Recipe, folder: Path) -> StageResult:
+def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
     from potstill.prompts import load_prompts
     from potstill.store.prompts import write_prompts
 
     found = load_prompts(recipe.prompts)
+    reporter.say(f"prompts: {found.source_line()}")
     for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
         recipe.shares(tag)  # a prompt that no teacher takes part in stops the run here, before anything is asked
     write_prompts(found.prompts, folder / "prompts.parquet")
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,
-        "train": len(found.prompts) - holdout, "holdout": holdout,
+        "train": len(found.prompts) - holdout, "holdout": holdout, "format": found.format, "answered": found.answered,
+        "refused": found.refused, "refused_for": dict(found.refused_for),
     }  # fmt: skip
     return StageResult(("prompts.parquet",), facts)
