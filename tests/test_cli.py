@@ -114,12 +114,29 @@ def test_init_writes_a_recipe_that_can_be_planned(here: Path, capsys: pytest.Cap
         (["status", "."], 2, "not a run folder"),
         (["compare", "."], 2, "not a run folder"),
         (["verify", "nowhere"], 2, "nowhere: not a run folder"),
+        (["doctor", "none.jsonl"], 1, "none.jsonl: no such file"),
+        (["doctor", "recipe.yaml"], 1, "recipe.yaml: not a log that is known"),
+        (["doctor", "prompts.jsonl", "--format", "xml"], 1, "xml: no form of logs; there are chat_log, fine_tuning"),
     ],
 )
 def test_faults_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str) -> None:
     write_recipe()
     assert command(*arguments) == code
     assert words in error_line(capsys)
+
+
+def test_the_doctor_prints_for_people_and_for_machines_and_writes_files(capsys: pytest.CaptureFixture[str]) -> None:
+    turns = [[{"role": "user", "content": f"What is a {one}?"}, {"role": "assistant", "content": "A thing."}]
+             for one in ("kettle", "ladder")]  # fmt: skip
+    Path("log.jsonl").write_text("".join(json.dumps({"messages": one}) + "\n" for one in turns), encoding="utf-8")
+    assert command("doctor", "log.jsonl", "--export", "sorted") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("log.jsonl: read as fine_tuning, 2 exchanges, 1 job\n")
+    assert "wrote sorted: usable.jsonl 2, ask_again.jsonl 0, left_out.jsonl 0" in shown
+    assert len(Path("sorted/usable.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert command("doctor", "log.jsonl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["exchanges"], found["jobs"][0]["parts"][0]["verdicts"]["usable"]) == (2, 2)
 
 
 @pytest.mark.parametrize("lines", ["", '{"prompt": "kettle"}\nnot json\n'])

@@ -8,7 +8,12 @@ PUBLIC = {
     "potstill.alignment": [
         "AlignmentError", "Group", "Spans", "Spelling", "VocabularyMatch", "align", "match_vocabularies",
     ],
+    "potstill.doctor": ["Diagnosis", "Examination", "examine", "export", "lines"],
     "potstill.evaluate": ["evaluate"],
+    "potstill.exchanges": [
+        "FORMS", "Exchange", "Form", "Unreadable", "find_form", "form_of_row", "known_form", "log_files", "opened",
+        "read_exchanges", "rows",
+    ],
     "potstill.collect": ["collect"],
     "potstill.export": ["export"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],

@@ -19,7 +19,21 @@ def loaded_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["cli", "config", "records", "stats", "ledger", "terms", "prompts", "run", "store.journal", "export"]
+    "module",
+    [
+        "cli",
+        "config",
+        "records",
+        "stats",
+        "ledger",
+        "terms",
+        "prompts",
+        "run",
+        "store.journal",
+        "export",
+        "exchanges",
+        "doctor",
+    ],
 )
 def test_no_tensor_library_is_loaded(module: str) -> None:
     assert loaded_by(f"import potstill.{module}").isdisjoint(TENSOR_LIBRARIES)

@@ -1,5 +1,6 @@
 """Every command that README and docs give is run: those of the make targets by `make -n`, all others for real."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -36,6 +37,24 @@ def test_make_targets_exist(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def write_log(path: Path) -> None:
+    """A chat log with answers to train on, and some that were cut off; its batch's input and output beside it."""
+    words = [f"{one} {two}" for one in ("copper", "wooden", "broken", "tiny") for two in ("kettle", "ladder", "violin")]
+    with path.open("w", encoding="utf-8") as log, path.with_name("batch_input.jsonl").open("w") as asked, \
+            path.with_name("batch_output.jsonl").open("w") as answered:  # fmt: skip
+        for at, word in enumerate(words):
+            request = {"model": "big", "messages": [{"role": "user", "content": f"What is a {word} for?"}]}
+            choice = {
+                "message": {"content": f"A {word} is for use {at}."},
+                "finish_reason": "length" if at % 2 else "stop",
+            }
+            row = {"metadata": {"feature": "glossary"}, "request": request, "response": {"choices": [choice]}}
+            log.write(json.dumps(row) + "\n")
+            asked.write(json.dumps({"custom_id": str(at), "url": "/v1/chat/completions", "body": request}) + "\n")
+            response = {"status_code": 200, "body": {"choices": [choice]}}
+            answered.write(json.dumps({"custom_id": str(at), "response": response}) + "\n")
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
@@ -48,6 +67,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    write_log(folder / "log.jsonl")
     return folder
 
 

@@ -1,12 +1,8 @@
 """Says of each reply whether it can be trained on, and if not why; nothing is deleted."""
 
+from potstill.models.chat_completion import CUT, FILTERED, REFUSED
 from potstill.records import Reply
 from potstill.store.journal import Use
-
-# The words that servers use for the same thing.
-_CUT = {"length", "max_tokens", "model_length"}
-_FILTERED = {"content_filter", "safety", "blocked"}
-_REFUSED = {"refusal"}
 
 
 def usable(reply: Reply) -> Use:
@@ -15,10 +11,10 @@ def usable(reply: Reply) -> Use:
     A reply that spent all its tokens on reasoning is "reasoning_only" rather than "truncated": it has no answer at all.
     """
     reason = reply.finish_reason.lower()
-    if reason in _REFUSED:
+    if reason in REFUSED:
         return "refused"
-    if reason in _FILTERED:
+    if reason in FILTERED:
         return "filtered"
     if not reply.text.strip():
         return "reasoning_only" if reply.reasoning.strip() else "empty"
-    return "truncated" if reason in _CUT else "ok"
+    return "truncated" if reason in CUT else "ok"

@@ -1,5 +1,6 @@
 """Reads log files of any form that Potstill knows, found by looking at their first rows or as the caller says."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,12 +11,22 @@ from potstill.exchanges.batch import read_batch
 from potstill.exchanges.chat import read_chat_log
 from potstill.exchanges.fine_tuning import read_fine_tuning
 from potstill.exchanges.litellm import read_litellm
-from potstill.exchanges.record import Exchange, Form, RowFault, Unreadable, mapping
+from potstill.exchanges.record import FORMS, Exchange, Form, RowFault, Unreadable, mapping
 from potstill.exchanges.rows import log_files, rows
 
 _LOOKED_AT = 20
 
 _Reader = Callable[[Mapping[str, Any], str, str | None], Iterator[Exchange]]
+
+
+def known_form(name: str | None) -> Form | None:
+    """The form of this name. Raises PotstillError for another name."""
+    if name is None:
+        return None
+    for form in FORMS:
+        if form == name:
+            return form
+    raise PotstillError(f"{name}: no form of logs; there are {', '.join(FORMS)}")
 
 
 def form_of_row(row: Mapping[str, Any]) -> Form | None:
@@ -35,15 +46,15 @@ def form_of_row(row: Mapping[str, Any]) -> Form | None:
 
 def find_form(files: Sequence[Path]) -> Form | None:
     """The form that most of a log's first rows have, None where none of them has one."""
-    votes: dict[Form, int] = {}
+    votes: Counter[Form] = Counter()
     for file in files:
         for found in islice((one for one in rows(file) if isinstance(one, tuple)), _LOOKED_AT):
             form = form_of_row(found[1])
             if form is not None:
-                votes[form] = votes.get(form, 0) + 1
+                votes[form] += 1
         if votes:
             break
-    return max(votes, key=lambda form: votes[form]) if votes else None
+    return votes.most_common(1)[0][0] if votes else None
 
 
 def read_exchanges(

@@ -8,6 +8,12 @@ from typing import Any
 
 from potstill.records import Reply
 
+# The words that servers have for why an answer ended, in lower case. "cut" is Potstill's own, for a recorded stream
+# that has no end.
+CUT = frozenset({"length", "max_tokens", "model_length", "cut"})
+FILTERED = frozenset({"content_filter", "safety", "blocked"})
+REFUSED = frozenset({"refusal"})
+
 _WORDS = 300  # characters of a server's own words that are worth keeping
 _CLOSE = "</think>"
 
