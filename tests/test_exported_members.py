@@ -11,7 +11,7 @@ PUBLIC = {
     "potstill.doctor": ["Diagnosis", "Examination", "examine", "export", "lines"],
     "potstill.evaluate": ["evaluate"],
     "potstill.exchanges": [
-        "FORMS", "Exchange", "Form", "Unreadable", "find_form", "form_of_row", "known_form", "log_files", "opened",
+        "Exchange", "FORMS", "Unreadable", "find_form", "form_of_row", "known_form", "log_files", "opened",
         "read_exchanges", "rows",
     ],
     "potstill.collect": ["collect"],

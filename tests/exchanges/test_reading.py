@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from potstill.errors import PotstillError
-from potstill.exchanges import FORMS, Exchange, Form, Unreadable, find_form, read_exchanges
+from potstill.exchanges import FORMS, Exchange, Unreadable, find_form, read_exchanges
+from potstill.exchanges.record import Form
 
 ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is a kettle?"}]
 REQUEST = {"model": "big", "messages": ASKED, "temperature": 0.2, "user": "u1"}

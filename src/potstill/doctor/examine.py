@@ -17,7 +17,8 @@ from potstill.doctor.findings import BIT, Diagnosis, Found
 from potstill.doctor.job import Job, JobPart, job_report
 from potstill.doctor.repeats import mark_near, mark_repeats, mark_same_prompts
 from potstill.errors import PotstillError
-from potstill.exchanges import Exchange, Form, Unreadable, find_form, log_files, read_exchanges
+from potstill.exchanges import Exchange, Unreadable, find_form, log_files, read_exchanges
+from potstill.exchanges.record import Form
 from potstill.progress import Reporter, Silent
 from potstill.texts.languages import identify
 from potstill.texts.near_duplicates import signature

@@ -10,7 +10,8 @@ from typing import Any
 from potstill.doctor.examine import Examination
 from potstill.doctor.findings import VERDICTS, Verdict, reasons_of, verdict_of
 from potstill.errors import PotstillError
-from potstill.exchanges import Exchange, Form, read_exchanges
+from potstill.exchanges import Exchange, read_exchanges
+from potstill.exchanges.record import Form
 from potstill.store.durable import written_whole
 
 
