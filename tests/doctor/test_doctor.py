@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,13 @@ def test_languages_are_counted(tmp_path: Path) -> None:
     (job,) = examine([log.write(tmp_path / "log.jsonl")]).diagnosis.jobs
     assert dict(job.asked_in) == {"en": 8, "de": 2}
     assert dict(job.answered_in) == {"en": 10}
+
+
+def test_the_report_is_json(examined: Examination) -> None:
+    data = json.loads(json.dumps(asdict(examined.diagnosis)))
+    part = data["jobs"][0]["parts"][0]
+    assert data["exchanges"] == len(examined.columns)
+    assert sum(part["because"]["ask_again"].values()) >= part["verdicts"]["ask_again"] > 0
 
 
 def test_verdicts_add_up_and_their_reasons_are_of_their_kind(log: Log, examined: Examination) -> None:
@@ -185,11 +193,12 @@ def test_system_prompts_with_fillings_are_one_template() -> None:
     assert lonely.of == (0, -1)
 
 
-def test_ways_to_begin_are_templates_only_where_they_are_few() -> None:
-    few = np.array([1] * 50 + [2] * 45 + [3] * 5, np.uint64)
-    assert group_beginnings(few) == {1: 0, 2: 1}
-    assert group_beginnings(np.array([1] * 50 + list(range(2, 52)), np.uint64)) == {}
-    assert group_beginnings(np.array([1] * 50, np.uint64)) == {}
+def test_ways_to_begin_are_templates_only_where_they_are_few_and_differ() -> None:
+    spelled = {1: "Translate this into German:", 2: "Summarise the following text", 3: "translate THIS into Dutch:"}
+    few = np.array([1] * 45 + [2] * 35 + [3] * 15 + [4] * 5, np.uint64)
+    assert group_beginnings(few, spelled) == {1: 0, 2: 1, 3: 0}
+    assert group_beginnings(np.array([1] * 50 + list(range(2, 52)), np.uint64), spelled) == {}
+    assert group_beginnings(np.array([1] * 50 + [3] * 50, np.uint64), spelled) == {}
 
 
 def test_mixed_beginnings_under_one_system_prompt(tmp_path: Path) -> None:

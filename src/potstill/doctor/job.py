@@ -141,13 +141,16 @@ class Job:
                 others.append(some)
                 continue
             words = np.asarray(columns.words, np.uint64)[some]
-            numbers = group_beginnings(words)
+            numbers = group_beginnings(words, beginnings)
             if not numbers:
                 found.append((label, some))
                 continue
-            for word, number in numbers.items():
-                found.append((beginnings.get(word, f"beginning {number + 1}"), some[words == np.uint64(word)]))
-            others.append(some[~np.isin(words, np.asarray(list(numbers), np.uint64))])
+            digests = np.asarray(list(numbers), np.uint64)
+            for number in dict.fromkeys(numbers.values()):
+                mine = [word for word, its in numbers.items() if its == number]
+                name = beginnings.get(mine[0], f"beginning {number + 1}")
+                found.append((name, some[np.isin(words, np.asarray(mine, np.uint64))]))
+            others.append(some[~np.isin(words, digests)])
         rest = np.sort(np.concatenate(others)) if others else rows[:0]
         if len(rest):
             found.append(("others", rest))
@@ -198,11 +201,13 @@ def _part(part: JobPart, columns: Columns, flags: NDArray[np.int32]) -> Part:
     mine = flags[rows]
     values, counts = np.unique(mine, return_counts=True)
     verdicts = dict.fromkeys(VERDICTS, 0)
-    because: dict[Verdict, Counter[Reason]] = {verdict: Counter() for verdict in VERDICTS}
+    because: dict[Verdict, dict[Reason, int]] = {verdict: {} for verdict in VERDICTS}
     for value, count in zip(values.tolist(), counts.tolist(), strict=True):
         verdict = verdict_of(value)
         verdicts[verdict] += count
-        because[verdict].update({reason: count for reason in reasons_of(value) if reason in DECIDING[verdict]})
+        for reason in reasons_of(value):
+            if reason in DECIDING[verdict]:
+                because[verdict][reason] = because[verdict].get(reason, 0) + count
     reasons = {}
     for reason in REASONS:
         having = rows[(mine & BIT[reason]) != 0]

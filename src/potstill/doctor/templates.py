@@ -1,6 +1,6 @@
 """Tells the jobs apart that share a key: by what their system prompts have in common, and by how users' turns begin."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ PARTS_AT_MOST = 20
 _ALIKE = 0.5  # similarity from which two system prompts are versions or fillings of one template
 _COMMON = 0.05  # share of exchanges from which a piece of text belongs to a template and not to what fills it
 _BEGINS = 0.1  # share of exchanges that a way to begin must have, to be a template …
+_IN_COMMON = 2  # words
 _TOGETHER = 0.9  # … where such beginnings together cover so many
 
 OTHERS = -1
@@ -94,17 +95,24 @@ def group_system_prompts(texts: Sequence[str], exchanges: Sequence[int]) -> Temp
     return Templates(tuple(number_of.get(n, OTHERS) for n in of), first, False, shown, common)
 
 
-def group_beginnings(words: NDArray[np.uint64]) -> dict[int, int]:
+def group_beginnings(words: NDArray[np.uint64], spelled: Mapping[int, str]) -> dict[int, int]:
     """Number by digest of the first words, where a job's exchanges begin in a few ways only; else nothing.
 
-    A few: each with at least 10 % of the exchanges, and together at least 90 %. What begins otherwise is OTHERS' own.
+    A few: each with at least 10 % of the exchanges, and together at least 90 %. Ways to begin that have two words in
+    common are one ("What is a small …", "What is a red …"), numbered by the most frequent, and one alone is no way to
+    tell jobs apart. `spelled` gives the words of a digest.
     """
     found, counts = np.unique(words, return_counts=True)
     frequent = np.flatnonzero(counts >= max(2, _BEGINS * len(words)))
-    if len(frequent) < 2 or counts[frequent].sum() < _TOGETHER * len(words):
+    if counts[frequent].sum() < _TOGETHER * len(words):
         return {}
     order = frequent[np.argsort(-counts[frequent], kind="stable")]
-    return {int(found[at]): number for number, at in enumerate(order)}
+    numbers: dict[str, int] = {}
+    grouped: dict[int, int] = {}
+    for digest in found[order].tolist():
+        start = " ".join(spelled.get(digest, str(digest)).casefold().split()[:_IN_COMMON])
+        grouped[digest] = numbers.setdefault(start, len(numbers))
+    return grouped if len(numbers) > 1 else {}
 
 
 def _common(found: Sequence[Shingles], exchanges: Sequence[int]) -> Shingles:
