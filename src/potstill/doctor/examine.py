@@ -74,7 +74,11 @@ def examine(
         raise PotstillError(f"{paths[0]}: no exchange in it{why}")
     flags = np.array(columns.flags, np.int32)
     jobs = list(reading.jobs.values())
-    parts = [job.parts(columns, reading.toolsets, reading.beginnings) for job in jobs]
+    number = np.asarray(columns.job, np.int64)
+    by_job = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    parts = [
+        job.parts(columns, rows, reading.toolsets, reading.beginnings) for job, rows in zip(jobs, by_job, strict=True)
+    ]
     for job, found in zip(jobs, parts, strict=True):
         for part in found:
             flags[part.old_tools] |= BIT["old_tools"]

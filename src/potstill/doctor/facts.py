@@ -17,6 +17,7 @@ SHORT_WORDS = 12  # up to here two answers that differ contradict each other; lo
 _SYSTEM = ("system", "developer")
 _FIRST_WORDS = 4
 _SCHEMAS_KEPT = 1000
+_SYSTEM_CHARACTERS = 4000  # by which jobs are told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class FactReader:
             answer=digest(_normal_answer(one.answer or "", called)),
             short=bool(called) or _is_short(one.answer or ""),
             reasons=self._reasons(one),
-            system=same_text("\n".join(system)) if system else None,
+            system=same_text("\n".join(system))[:_SYSTEM_CHARACTERS] if system else None,
             first_words=" ".join(same_text(own[0][:200]).split()[:_FIRST_WORDS]) if own else "",
             own="\n".join(own),
             said=said,

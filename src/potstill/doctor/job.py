@@ -127,10 +127,9 @@ class Job:
         return found, contacts
 
     def parts(
-        self, columns: Columns, toolsets: Sequence[Mapping[str, str]], beginnings: Mapping[int, str]
+        self, columns: Columns, rows: Rows, toolsets: Sequence[Mapping[str, str]], beginnings: Mapping[int, str]
     ) -> list[JobPart]:
-        """The job's exchanges by template, the largest part first."""
-        rows = np.flatnonzero(np.asarray(columns.job, np.int32) == self.number)
+        """The job's exchanges, which `rows` are, by template, the largest part first."""
         times = np.asarray(columns.time_s)[rows]
         if not np.isnan(times).any():
             rows = rows[np.argsort(times, kind="stable")]

@@ -16,7 +16,7 @@ _IN_COMMON = 2  # words
 _TOGETHER = 0.9  # … where such beginnings together cover so many
 
 OTHERS = -1
-_KEPT = 2000  # different system prompts of a job
+_KEPT = 500  # different system prompts of a job
 
 
 @dataclass(frozen=True, slots=True)

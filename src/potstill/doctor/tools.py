@@ -23,65 +23,59 @@ def tool_changes(
     Only exchanges with tools count. Two versions in turns have no order, so neither is called old.
     """
     numbers = np.asarray(columns.tools, np.int64)[rows]
-    rows, numbers = rows[numbers >= 0], numbers[numbers >= 0]
-    names = sorted({name for number in np.unique(numbers) for name in toolsets[number]})
+    rows = rows[numbers >= 0]
+    used, number = np.unique(numbers[numbers >= 0], return_inverse=True)
     changes: list[ToolChange] = []
     old = np.zeros(len(rows), bool)
     gone: dict[str, tuple[int, str]] = {}
     new: dict[str, tuple[int, str]] = {}
-    for name in names:
-        shapes = {number: toolsets[number].get(name) for number in np.unique(numbers)}
-        seen = np.array([shapes[number] is not None for number in numbers])
-        at = np.flatnonzero(seen)
-        versions = [str(shapes[number]) for number in numbers[at]]
-        found, superseded = _versions(columns, rows, at, versions, name)
+    having: dict[str, NDArray[np.bool_]] = {}
+    for name in sorted({name for one in used for name in toolsets[one]}):
+        shapes = [toolsets[one].get(name) for one in used]
+        known = sorted({shape for shape in shapes if shape is not None})
+        version = np.array([-1 if shape is None else known.index(shape) for shape in shapes])[number]
+        having[name] = version >= 0
+        at = np.flatnonzero(having[name])
+        first, last = int(at[0]), int(at[-1])
+        found, superseded = _versions(columns, rows, at, version[at], name)
         changes += found
         old[superseded] = True
-        if _absent(len(at), int(at[-1]) - int(at[0]) + 1, len(rows) - 1 - int(at[-1])):
-            gone[name] = (int(at[-1]), versions[-1])
-        if _absent(len(at), int(at[-1]) - int(at[0]) + 1, int(at[0])):
-            new[name] = (int(at[0]), versions[0])
+        if _absent(len(at), last - first + 1, len(rows) - 1 - last):
+            gone[name] = (last, known[version[last]])
+        if _absent(len(at), last - first + 1, first):
+            new[name] = (first, known[version[first]])
     for name, (last, shape) in gone.items():
-        having = np.array([name in toolsets[number] for number in numbers])
-        old[having] = True
+        old[having[name]] = True
+        before = int(having[name].sum())
         heir = next((other for other, (first, same) in new.items() if first > last and same == shape), None)
         if heir is not None:
             first = new.pop(heir)[0]
-            having_heir = int(sum(heir in toolsets[number] for number in numbers))
-            changes.append(_change(columns, rows, name, "renamed", first, int(having.sum()), having_heir, heir))
+            changes.append(_change(columns, rows, name, "renamed", first, before, int(having[heir].sum()), heir))
         else:
-            after = len(rows) - 1 - last
-            changes.append(_change(columns, rows, name, "removed", last + 1, int(having.sum()), after))
+            changes.append(_change(columns, rows, name, "removed", last + 1, before, len(rows) - 1 - last))
     for name, (first, _) in new.items():
         changes.append(_change(columns, rows, name, "added", first, first, len(rows) - first))
     return tuple(sorted(changes, key=lambda one: (one.time_s or 0.0, one.name))), rows[old]
 
 
-def _versions(
-    columns: Columns, rows: Rows, at: Rows, versions: Sequence[str], name: str
-) -> tuple[list[ToolChange], list[int]]:
-    """Changes of one function's parameters, and where among `rows` an earlier version stands."""
-    firsts: dict[str, int] = {}
-    lasts: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    for place, version in zip(at, versions, strict=True):
-        firsts.setdefault(version, int(place))
-        lasts[version] = int(place)
-        counts[version] = counts.get(version, 0) + 1
-    order = sorted(firsts, key=lambda version: firsts[version])
-    if len(order) < 2:
-        return [], []
-    steps = list(pairwise(order))
-    sequential = all(lasts[earlier] < firsts[later] for earlier, later in steps)
+def _versions(columns: Columns, rows: Rows, at: Rows, versions: Rows, name: str) -> tuple[list[ToolChange], Rows]:
+    """Changes of one function's parameters, and where among `rows` an earlier version stands.
+
+    `at` are the places of the exchanges that have it, `versions` the version of each.
+    """
+    found, first, counts = np.unique(versions, return_index=True, return_counts=True)
+    if len(found) < 2:
+        return [], at[:0]
+    last = len(versions) - 1 - np.unique(versions[::-1], return_index=True)[1]
+    order = np.argsort(first)
+    sequential = bool((last[order[:-1]] < first[order[1:]]).all())
     changes = []
-    for done, (earlier, later) in enumerate(steps):
-        before = sum(counts[version] for version in order[: done + 1]) if sequential else counts[earlier]
-        after = sum(counts[version] for version in order[done + 1 :]) if sequential else counts[later]
+    for step, (earlier, later) in enumerate(pairwise(order), 1):
+        before = int(counts[order[:step]].sum() if sequential else counts[earlier])
+        after = int(counts[order[step:]].sum() if sequential else counts[later])
         kind = "changed" if sequential else "side_by_side"
-        changes.append(_change(columns, rows, name, kind, firsts[later], before, after))
-    newest = order[-1]
-    old = [int(place) for place, version in zip(at, versions, strict=True) if version != newest] if sequential else []
-    return changes, old
+        changes.append(_change(columns, rows, name, kind, int(at[first[later]]), before, after))
+    return changes, at[versions != found[order[-1]]] if sequential else at[:0]
 
 
 def _absent(having: int, span: int, without: int) -> bool:
