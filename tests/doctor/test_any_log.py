@@ -39,7 +39,7 @@ BAD_PATTERN = {
 }
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROW, min_size=1, max_size=4))
 @example([BAD_PATTERN, BAD_PATTERN])
 def test_any_log_has_a_report(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
