@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.doctor.columns import Columns
-from potstill.doctor.facts import FactReader, Facts, digest
+from potstill.doctor.facts import FactReader, Facts, compared_text, digest
 from potstill.doctor.findings import BIT, Diagnosis, Found
 from potstill.doctor.job import Job, JobPart, job_report
 from potstill.doctor.repeats import mark_near, mark_repeats, mark_same_prompts
@@ -138,7 +138,7 @@ def _take(reading: _Reading, one: Exchange, facts: Facts) -> None:
     if one.answer:
         job.answered_in[_language(one.answer)] += 1
     if not facts.reasons:
-        job.count_shingles(shingles(_compared(facts)))
+        job.count_shingles(shingles(compared_text(one)))
 
 
 def _toolset(reading: _Reading, toolset: Mapping[str, str]) -> int:
@@ -154,11 +154,6 @@ def _toolset(reading: _Reading, toolset: Mapping[str, str]) -> int:
 def _language(text: str) -> str:
     found = identify(text[:_LANGUAGE_CHARACTERS])
     return found.code if found is not None else "?"
-
-
-def _compared(facts: Facts) -> str:
-    """What near duplicates are judged on: the user's words and the answer."""
-    return f"{facts.own}\n{facts.said}"
 
 
 def _mark_near(
@@ -191,15 +186,13 @@ def _own_shingles(
     jobs: Sequence[Job],
 ) -> Iterator[tuple[int, Shingles]]:  # fmt: skip
     """The place among `usable` and the shingles of each, without those that the job's template accounts for."""
-    reader = FactReader()
     exchanges = (one for one in read_exchanges(paths, form, job_key) if isinstance(one, Exchange))
     at = 0
     for row, one in enumerate(islice(exchanges, len(columns))):
         if at < len(usable) and row == usable[at]:
             if one.place != columns.place(row):
                 raise PotstillError(f"{one.place}: the log changed while it was read; give a copy of it")
-            facts = reader.read(one)
-            yield at, jobs[columns.job[row]].own(shingles(_compared(facts)))
+            yield at, jobs[columns.job[row]].own(shingles(compared_text(one)))
             at += 1
     if at < len(usable):
         raise PotstillError(f"{paths[0]}: the log became shorter while it was read; give a copy of it")

@@ -63,6 +63,12 @@ def content_words(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
+def compared_text(one: Exchange) -> str:
+    """What near duplicates are judged on: the user's words and the answer with its calls."""
+    own = [content_words(turn.get("content")) for turn in one.messages if turn["role"] == "user"]
+    return "\n".join([*own, _said(one, _called(one.tool_calls))])
+
+
 @dataclass(slots=True)
 class FactReader:
     """Reads exchanges into facts; keeps the schemas that it has met, because a log repeats a few of them."""
@@ -77,7 +83,7 @@ class FactReader:
         others = [content_words(turn.get("content")) for turn in one.messages if turn["role"] not in (*_SYSTEM, "user")]
         tools = json.dumps(one.tools, sort_keys=True) if one.tools else ""
         called = _called(one.tool_calls)
-        said = "\n".join(filter(None, (one.answer or "", called)))
+        said = _said(one, called)
         return Facts(
             prompt=digest("\0".join([*map(_turn, one.messages), tools])),
             answer=digest(_normal_answer(one.answer or "", called)),
@@ -199,6 +205,10 @@ def _value(text: Any) -> Any:
         return json.loads(text) if isinstance(text, str) else text
     except (ValueError, RecursionError):
         return text
+
+
+def _said(one: Exchange, called: str) -> str:
+    return "\n".join(filter(None, (one.answer or "", called)))
 
 
 def _normal_answer(answer: str, called: str) -> str:
