@@ -203,7 +203,7 @@ SECTION_KEYS = {
     "teacher": {"model", "endpoint", "sha256", "license", "weight", "tags"},
     "use": {"purpose", "competes_with_teacher_provider", "distributed", "commercial", "permission"},
     "prompts": {
-        "source", "format", "field", "dataset_split", "job", "job_key", "tag", "system", "examples", "holdout", "limit",
+        "source", "format", "field", "dataset_split", "job", "job_key", "grow", "tag", "system", "examples", "holdout", "limit",
     },
     "collect": {
         "answers_per_prompt", "max_new_tokens", "temperature", "top_p", "seed", "batch_size", "signals", "budget_usd",

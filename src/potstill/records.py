@@ -29,6 +29,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """Where a prompt comes from that a model wrote: who, the request's key in its journal, and the prompts shown."""
+
+    model: str
+    request: str
+    parents: tuple[str, ...]  # hashes of prompts
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation that waits for an answer. `hash` is `content_hash` of its messages."""
 
@@ -37,6 +46,7 @@ class Prompt:
     source: str  # file and line, or another place that a person can open
     hash: str
     tag: str | None = None  # what teachers may be chosen by; no part of the hash
+    grown: Grown | None = None  # None: it stands in the source
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,21 @@ class WorkedExample(Section):
     answer: str
 
 
+class Growth(Section):
+    """Further prompts, written by a model after the training prompts' pattern (Wang et al. 2023, Self-Instruct)."""
+
+    to: int = Field(ge=2)  # so many prompts in all, as far as the model finds new ones
+    model: Teacher | None = None  # who writes them; None: the recipe's (first) teacher. Its terms are checked too
+    instruction: str | None = None  # instead of the built-in request for prompts of the same kind
+    shown: int = Field(default=6, ge=1)  # training prompts shown with each request
+    wanted: int = Field(default=8, ge=1)  # new ones asked for in each request
+    max_words: int = Field(default=150, ge=1)  # longer ones are left out
+    max_new_tokens: int = Field(default=512, ge=16)
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = 0
+
+
 PromptFormat = Literal["jsonl", "csv", "parquet", "dataset", "chat_log", "fine_tuning", "litellm", "batch"]
 
 
@@ -112,6 +127,7 @@ class Prompts(Section):
     examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too
     holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash
     limit: int | None = Field(default=None, ge=1)  # use only the first so many rows
+    grow: Growth | None = None  # more prompts than the source has, for training only
 
 
 class SampledSignals(Section):

@@ -14,7 +14,7 @@ from potstill.records import Message, Prompt, content_hash
 from potstill.store.prompts import read_prompts, write_prompts
 from potstill.texts.resemblance import resembling
 
-__all__ = ["PromptSet", "load_prompts", "prompt_hash", "read_prompts", "write_prompts"]
+__all__ = ["PromptSet", "conversation", "load_prompts", "own_words", "prompt_hash", "read_prompts", "write_prompts"]
 
 _SALT = "potstill split 1"  # changing it would move every prompt of every old run
 _ROLES = ("system", "user", "assistant")
@@ -75,7 +75,7 @@ def load_prompts(section: Prompts) -> PromptSet:
     held = _held_out(unique, section)
     split = [replace(prompt, split="holdout") if prompt.hash in held else prompt for prompt in unique.values()]
     pairs = resembling(
-        [_text(prompt, section) for prompt in split],
+        [own_words(prompt, section) for prompt in split],
         [at for at, prompt in enumerate(split) if prompt.split == "holdout"],
     )
     left_out = {other for _, other in pairs}
@@ -132,7 +132,12 @@ def _held_out(unique: Mapping[str, Prompt], section: Prompts) -> set[str]:
     return set(sorted(unique, key=lambda one: hashlib.sha256(f"{_SALT}:{one}".encode()).digest())[:number])
 
 
-def _text(prompt: Prompt, section: Prompts) -> str:
+def conversation(text: str, section: Prompts) -> tuple[Message, ...]:
+    """A user's text as a prompt of this recipe: with its system message and worked examples before it."""
+    return _messages(text, section, "prompt")
+
+
+def own_words(prompt: Prompt, section: Prompts) -> str:
     """What resemblance is judged on: the row's own words of the user, because the rest is the same for all."""
     words = [message.content for message in prompt.messages if message.role == "user"]
     return "\n".join(words[len(section.examples) :])

@@ -12,6 +12,7 @@ from potstill.models.folder import context_tokens
 from potstill.progress import Reporter, Silent
 from potstill.records import Prompt
 from potstill.run.folder import default_folder, read_recipe
+from potstill.run.growing import describe_growth
 from potstill.run.needs import Needs, Tokens, estimate_needs
 from potstill.run.stages import questions
 from potstill.run.teachers import describe_teachers
@@ -40,6 +41,7 @@ class Plan:
     recipe: Recipe
     terms: "Decision"
     source: str  # how the prompts were read, in words
+    growth: str  # what is to be added to them, in words; empty where nothing
     rows: int
     removed: int  # duplicates, exact and near, within and across the splits
     train_prompts: int
@@ -65,6 +67,7 @@ class Plan:
             *self.teachers,
             f"source: {self.source}",
             f"prompts: {self.rows:,} rows, {self.removed:,} duplicates removed; {split}",
+            *([f"growth: {self.growth}"] if self.growth else []),
             f"requests: {self.requests:,}, of which {self.answered:,} are answered already",
             f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
             *self._scoring(),
@@ -149,6 +152,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         recipe=recipe,
         terms=decision,
         source=found.source_line(),
+        growth=describe_growth(recipe, len(found.prompts)),
         rows=found.rows,
         removed=found.rows - len(found.prompts),
         train_prompts=len(found.prompts) - holdout,

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from potstill.config import Recipe
+from potstill.config import Recipe, Teacher
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
@@ -51,9 +51,16 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
 def _prompts_reads(recipe: Recipe) -> Mapping[str, Any]:
     section = recipe.prompts.model_dump(mode="json")
     # Keys that came later count only where they say something: a finished run stays finished.
-    later = ("tag", "format", "dataset_split", "job", "job_key")
+    later = ("tag", "format", "dataset_split", "job", "job_key", "grow")
     said = {key: value for key, value in section.items() if key not in later or value is not None}
-    return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source)}
+    grown = {"grown_by": _asked_of(recipe.prompts.grow.model or recipe.teacher)} if recipe.prompts.grow else {}
+    return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source), **grown}
+
+
+def _asked_of(teacher: Teacher) -> list[str | None]:
+    """Whose words a teacher's are: weights, or a model at a server."""
+    endpoint = teacher.endpoint
+    return [endpoint.base_url, endpoint.model] if endpoint else [teacher.model, teacher.sha256]
 
 
 def questions(recipe: Recipe) -> dict[str, Any]:
@@ -173,7 +180,7 @@ def result_hash(stage: StageName, outputs: Mapping[str, str], facts: Mapping[str
     """
     if stage == "terms":
         return content_hash(dict(facts))
-    return content_hash({name: found for name, found in outputs.items() if name != _JOURNAL})
+    return content_hash({name: found for name, found in outputs.items() if PurePosixPath(name).name != _JOURNAL})
 
 
 def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
@@ -240,11 +247,18 @@ def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
     reporter.say(f"prompts: {found.source_line()}")
     for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
         recipe.shares(tag)  # a prompt that no teacher takes part in stops the run here, before anything is asked
+    outputs = ["prompts.parquet"]
+    grown: dict[str, Any] = {}
+    if recipe.prompts.grow is not None:
+        from potstill.run.growing import OUTPUTS, grow
+
+        found, grown = grow(recipe, recipe.prompts.grow, found, folder, reporter)
+        outputs += OUTPUTS
     write_prompts(found.prompts, folder / "prompts.parquet")
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,
         "train": len(found.prompts) - holdout, "holdout": holdout, "format": found.format, "answered": found.answered,
-        "refused": found.refused, "refused_for": dict(found.refused_for),
+        "refused": found.refused, "refused_for": dict(found.refused_for), **grown,
     }  # fmt: skip
-    return StageResult(("prompts.parquet",), facts)
+    return StageResult(tuple(outputs), facts)

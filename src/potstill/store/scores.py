@@ -11,9 +11,12 @@ from potstill.config import Endpoint, Prices
 from potstill.errors import PotstillError
 from potstill.models.http import most_usd, tokens_usd
 from potstill.records import content_hash
+from potstill.store.durable import written_whole
 from potstill.store.journal import Journal
 
 SCORES = "scores.jsonl"  # in the run folder
+GROWN = "grown"  # in the run folder: the journal of the model that wrote prompts, see `run.growing`
+_PRICES = "prices.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +123,38 @@ class Scores:
 
 
 def spent_usd(folder: Path, journal: Journal, prices: Prices | None) -> float:
-    """US dollars that a run has spent on its teacher: answers, those of earlier recipes included, and scores.
+    """US dollars that a run has spent: answers, those of earlier recipes included, scores, and prompts that were grown.
 
     What is of unknown cost counts with the most that it can have cost: a budget is a promise.
     """
-    unknown = (most_usd(row.request["body"], prices) for row in journal.unpriced())
-    return journal.spent_usd() + sum(unknown) + Scores(folder / SCORES).spent_usd(prices)
+    return _with_unknown(journal, prices) + Scores(folder / SCORES).spent_usd(prices) + spent_growing_usd(folder)
+
+
+def spent_growing_usd(folder: Path) -> float:
+    """US dollars that the prompts of a run have cost."""
+    if not (folder / GROWN / "answers.sqlite").is_file():
+        return 0.0
+    with Journal(folder / GROWN / "answers.sqlite", read_only=True) as journal:
+        return _with_unknown(journal, read_prices(folder / GROWN))
+
+
+def write_prices(place: Path, prices: Prices | None) -> None:
+    """Keep, beside a journal of grown prompts, what the model that writes them costs: it need not be the teacher."""
+    with written_whole(place / _PRICES) as file:
+        file.write((prices.model_dump_json() if prices is not None else "null").encode())
+
+
+def read_prices(place: Path) -> Prices | None:
+    """What `write_prices` kept. Raises PotstillError where it is gone."""
+    try:
+        data = json.loads((place / _PRICES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise PotstillError(f"{place / _PRICES}: missing or damaged; run the prompts stage again") from None
+    return Prices(**data) if data is not None else None
+
+
+def _with_unknown(journal: Journal, prices: Prices | None) -> float:
+    return journal.spent_usd() + sum(most_usd(row.request["body"], prices) for row in journal.unpriced())
 
 
 def taken_since(spending: Spending, before: Spending) -> Spending:
