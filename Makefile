@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-screening clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -43,6 +43,9 @@ benchmark-scaling: $(STAMP)
 
 benchmark-quality: $(STAMP)
 	$(BIN)/python benchmarks/quality.py
+
+benchmark-screening: $(STAMP)
+	$(BIN)/python benchmarks/screening.py
 
 benchmark-languages: .peers/languages/.installed
 	.peers/languages/bin/python benchmarks/languages.py

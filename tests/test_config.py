@@ -207,6 +207,10 @@ SECTION_KEYS = {
         "answers_per_prompt", "max_new_tokens", "temperature", "top_p", "seed", "batch_size", "signals", "budget_usd",
         "train_on_truncated",
     },
+    "screen": {
+        "refusals", "languages", "repeated_ngrams", "exact_duplicates", "near_duplicates", "json_schema", "contamination",
+        "judge", "most_failed",
+    },
     "student": {"kind", "keep_layers", "calibration_tokens", "lora"},
     "train": {
         "objective", "hidden_states", "on_policy", "tokens_per_batch", "tokens_per_micro_batch",

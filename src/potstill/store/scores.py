@@ -14,6 +14,7 @@ from potstill.records import content_hash
 from potstill.store.journal import Journal
 
 SCORES = "scores.jsonl"  # in the run folder
+JUDGEMENTS = "judgements.sqlite"  # the journal of what a judge was asked about the answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,20 @@ class Scores:
         return whole.decode("utf-8", errors="replace").splitlines()
 
 
-def spent_usd(folder: Path, journal: Journal, prices: Prices | None) -> float:
-    """US dollars that a run has spent on its teacher: answers, those of earlier recipes included, and scores.
+def spent_usd(folder: Path, journal: Journal, prices: Prices | None, judge_prices: Prices | None = None) -> float:
+    """US dollars that a run has spent: answers, those of earlier recipes included, scores, and what a judge said.
 
     What is of unknown cost counts with the most that it can have cost: a budget is a promise.
     """
-    unknown = (most_usd(row.request["body"], prices) for row in journal.unpriced())
-    return journal.spent_usd() + sum(unknown) + Scores(folder / SCORES).spent_usd(prices)
+    judging = 0.0
+    if (folder / JUDGEMENTS).is_file():
+        with Journal(folder / JUDGEMENTS, read_only=True) as judgements:
+            judging = _answers_usd(judgements, judge_prices)
+    return _answers_usd(journal, prices) + judging + Scores(folder / SCORES).spent_usd(prices)
+
+
+def _answers_usd(journal: Journal, prices: Prices | None) -> float:
+    return journal.spent_usd() + sum(most_usd(row.request["body"], prices) for row in journal.unpriced())
 
 
 def taken_since(spending: Spending, before: Spending) -> Spending:
