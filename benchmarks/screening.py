@@ -30,14 +30,10 @@ EVERY = {
 }  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "what the reply says, exact duplicates": {},
-    "refusals": {"refusals": True},
     "languages": {"languages": ["en"]},
-    "repeated n-grams": {"repeated_ngrams": {}},
-    "near duplicates of a prompt": {"near_duplicates": {"among": "prompt"}},
     "near duplicates among all": {"near_duplicates": {"among": "all"}},
-    "JSON schema": {"json_schema": {"type": "object"}},
     "contamination": {"contamination": True},
-    "all of these": EVERY | {"near_duplicates": {"among": "all"}, "contamination": True},
+    "every screen": EVERY | {"near_duplicates": {"among": "all"}, "contamination": True},
 }
 
 

@@ -208,8 +208,8 @@ SECTION_KEYS = {
         "train_on_truncated",
     },
     "screen": {
-        "refusals", "languages", "repeated_ngrams", "exact_duplicates", "near_duplicates", "json_schema", "contamination",
-        "judge", "most_failed",
+        "refusals", "languages", "repeated_ngrams", "exact_duplicates", "near_duplicates", "json_schema",
+        "contamination", "judge", "most_failed",
     },
     "student": {"kind", "keep_layers", "calibration_tokens", "lora"},
     "train": {

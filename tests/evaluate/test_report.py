@@ -284,7 +284,7 @@ SCREENING: dict[str, Any] = {
     },
     "examples": {
         "wrong_language": [
-            {"prompt": "What is a tariff?", "answer": f"Un tarif {HOSTILE}", "detail": "fr, 0.99 sure", "split": "train"}
+            {"prompt": "What is a tax?", "answer": f"Un impôt {HOSTILE}", "detail": "fr, 0.99 sure", "split": "train"}
         ],
         "judged_low": [{"prompt": "What is tax?", "answer": "", "detail": "3 of 10", "split": "train"}],
     },
@@ -309,15 +309,19 @@ def test_what_was_screened_out_is_counted_and_shown(tmp_path: Path) -> None:
     assert "<script>fetch" not in html
 
 
-@pytest.mark.parametrize("content", ["[]", "{", "{}", '{"reasons": {"x": 3}, "examples": [], "judge": 3}'])
-def test_a_strange_summary_of_screening_is_one_line_or_left_out(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["[]", "{"])
+def test_an_unreadable_summary_of_screening_is_one_clear_line(tmp_path: Path, content: str) -> None:
     folder = write_sample_run(tmp_path)
     (folder / "screening.json").write_text(content, encoding="utf-8")
-    try:
-        assert "Every figure" in write_report(folder).read_text(encoding="utf-8")
-    except PotstillError as error:
-        assert content in ("[]", "{")
-        assert "\n" not in str(error)
+    with pytest.raises(PotstillError, match=r"screening\.json: [^\n]*$"):
+        write_report(folder)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"reasons": {"x": 3}, "examples": [], "judge": 3}'])
+def test_a_half_empty_summary_of_screening_breaks_nothing(tmp_path: Path, content: str) -> None:
+    folder = write_sample_run(tmp_path)
+    (folder / "screening.json").write_text(content, encoding="utf-8")
+    assert "Every figure" in write_report(folder).read_text(encoding="utf-8")
 
 
 def test_figures_across_tokenizers_are_told_as_such(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """What status says at every point of a run, and that verify finds every kind of change."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Killed, Rooms
 
 from potstill.config import Recipe
 from potstill.errors import PotstillError, RecipeError
-from potstill.records import Reply
+from potstill.records import Reply, StageResult
 from potstill.run import compare, run_recipe, status, verify
 from potstill.run.folder import locked
 from potstill.run.markers import marker_path
@@ -76,10 +78,11 @@ def test_status_says_what_was_screened_out(
         "answers": 512, "errors": 21, "used": {"train": 400, "holdout": 9}, "reasons": reasons, "judge": judge,
         "left_out_sha256": "some",
     }  # fmt: skip
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "screening.parquet").write_text("x", encoding="utf-8")
-    screen = sys.modules["potstill.collect.screening"]
-    monkeypatch.setattr(screen, "screen", lambda *given: StageResult(("screening.parquet",), facts))
+
+    def screen(*given: Any) -> StageResult:
+        return StageResult((), facts)
+
+    monkeypatch.setattr(sys.modules["potstill.collect.screening"], "screen", screen)
     text = "\n".join(status(run_recipe(recipe(), tmp_path / "run", until="screen")))
     assert "of 512 answers used: 400 to train on and 9 held out" in text
     assert "left out as wrong_language: 3 to train on, 1 held out" in text

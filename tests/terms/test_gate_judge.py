@@ -40,9 +40,9 @@ def test_a_judge_whose_terms_forbid_competing_asks_for_the_fact_and_stops() -> N
     ) as stop:
         clear_judge(asked)
     assert "\n" not in str(stop.value)
-    with pytest.raises(TermsStopped, match="screen.judge"):
+    with pytest.raises(TermsStopped, match=r"screen\.judge"):
         clear_judge(recipe(OPENAI, competes_with_teacher_provider=True))
-    cleared = clear_judge(recipe(OPENAI, competes_with_teacher_provider=False))
+    cleared = clear_judge(recipe(OPENAI, competes_with_teacher_provider=False, distributed=False, commercial=False))
     assert cleared is not None
     assert cleared.rule.startswith("openai")
 

@@ -90,11 +90,9 @@ class Plan:
         judge, decision = self.recipe.screen.judge, decide_judge(self.recipe)
         if judge is None or decision is None:
             return []
-        price = (
-            "at unknown cost" if judge.endpoint.price_per_million is None else "at a cost that is not in the next line"
-        )
+        price = "at unknown cost" if judge.endpoint.price_per_million is None else "which the cost below does not count"
         asked = f"{judge.endpoint.model} is asked about at most {self.requests:,} answers, {price}"
-        return [f"judge: {asked}; budget_usd counts both", f"terms: {in_words(decision.message)}"]
+        return [f"judge: {asked}; collect.budget_usd counts both", f"terms: {in_words(decision.message)}"]
 
     def _cost(self) -> str:
         endpoint = self.recipe.teacher.endpoint

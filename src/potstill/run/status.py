@@ -95,10 +95,10 @@ def _screened(folder: Path) -> list[str]:
     if marker is None:
         return []
     facts = marker.facts
-    used = " and ".join(f"{number:,} {_SPLIT_WORDS[split]}" for split, number in facts["used"].items())
+    used = " and ".join(f"{facts['used'][split]:,} {words}" for split, words in _SPLIT_WORDS.items())
     lines = [f"of {facts['answers']:,} answers used: {used}"]
     for reason, by_split in facts["reasons"].items():
-        parts = ", ".join(f"{number:,} {_SPLIT_WORDS[split]}" for split, number in by_split.items() if number)
+        parts = ", ".join(f"{by_split[split]:,} {words}" for split, words in _SPLIT_WORDS.items() if by_split[split])
         lines.append(f"left out as {reason}: {parts}")
     if judge := facts.get("judge"):
         cost = "cost unknown" if judge["cost_usd"] is None else f"{judge['cost_usd']:.4f} USD"

@@ -31,11 +31,8 @@ def clear_judge(recipe: Recipe) -> Clearance | None:
 
 def in_words(message: str) -> str:
     """A decision's message with the judge where it says the teacher."""
-    for teacher, judge in (
-        ("The teacher's terms", "The judge's terms"),
-        ("give teacher.license", "give screen.judge.license"),
-    ):
-        message = message.replace(teacher, judge)
+    message = message.replace("The teacher's terms", "The judge's terms", 1)
+    message = message.replace("give teacher.license", "give screen.judge.license")
     return f"screen.judge: {message}"
 
 
