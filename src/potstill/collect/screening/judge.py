@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ from potstill.collect.sender import Limits, Sender
 from potstill.config import Judge, Recipe
 from potstill.errors import TermsStopped
 from potstill.models.http import Endpoint, Sampling, request_body
-from potstill.models.route import Clock, Sleep
 from potstill.progress import Reporter
 from potstill.records import Clearance, Message, Prompt
 from potstill.store.journal import Journal, Request, Row, make_request
@@ -38,7 +36,7 @@ class Judgements:
 
 def judge_answers(
     recipe: Recipe, section: Judge, clearance: Clearance, answers: Iterable[Row], collected: Journal, folder: Path,
-    reporter: Reporter, *, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep,
+    reporter: Reporter,
 ) -> Judgements:  # fmt: skip
     """Have every answer judged that was not judged before in just these words; equal questions are asked once.
 
@@ -63,7 +61,7 @@ def judge_answers(
         teacher = recipe.teacher.endpoint
         spent = spent_usd(folder, collected, teacher.price_per_million if teacher else None, prices)
         try:
-            asyncio.run(_send(section, journal, limits, spent, reporter, clock, sleep))
+            asyncio.run(_send(section, journal, limits, spent, reporter))
         finally:
             journal.requeue()
         return _read(section, journal, asked, clearance)
@@ -90,9 +88,7 @@ def _question(row: Row, section: Judge) -> Request:
     return make_request(Prompt(messages, row.split, "", row.prompt_hash), 0, body, section.endpoint.base_url)
 
 
-async def _send(
-    section: Judge, journal: Journal, limits: Limits, spent: float, reporter: Reporter, clock: Clock, sleep: Sleep
-) -> None:
+async def _send(section: Judge, journal: Journal, limits: Limits, spent: float, reporter: Reporter) -> None:
     counts = journal.counts()
     if not counts.pending:
         return
@@ -103,9 +99,7 @@ async def _send(
             meter.advance(number, "cost unknown" if limits.prices is None else f"{spent_now:.4f} USD in all")
 
         async with Endpoint(section.endpoint, "screen.judge.endpoint") as model:
-            sender = Sender(
-                model, journal, limits, spent_usd=spent, say=reporter.say, settled=settled, clock=clock, sleep=sleep
-            )
+            sender = Sender(model, journal, limits, spent_usd=spent, say=reporter.say, settled=settled)
             await sender.run()
 
 

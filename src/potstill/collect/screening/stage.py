@@ -1,8 +1,6 @@
 """The stage: every answer of the journal past every screen, and what came of it into two files."""
 
-import asyncio
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from potstill.collect.screening.reasons import looks, own_reasons
 from potstill.collect.screening.tally import Tally
 from potstill.config import Recipe
 from potstill.errors import PotstillError, TermsStopped
-from potstill.models.route import Clock, Sleep
 from potstill.progress import Reporter
 from potstill.records import Clearance, StageResult
 from potstill.store.durable import written_whole
@@ -27,10 +24,7 @@ SUMMARY = "screening.json"  # in the run folder: counts, and examples of each re
 _Found = dict[str, list[tuple[str, str]]]  # reasons with details, by request key; only of answers that have some
 
 
-def screen(
-    recipe: Recipe, judge_clearance: Clearance | None, folder: Path, reporter: Reporter, *,
-    clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep,
-) -> StageResult:  # fmt: skip
+def screen(recipe: Recipe, judge_clearance: Clearance | None, folder: Path, reporter: Reporter) -> StageResult:
     """Screen the answers in a run folder's journal as the recipe says; nothing is deleted, no teacher is asked.
 
     Leaves screening.parquet, with every reason against every answer, and screening.json, with counts and examples.
@@ -52,7 +46,6 @@ def screen(
             judged = judge_answers(
                 recipe, recipe.screen.judge, judge_clearance,
                 (row for row in journal.answers() if row.key not in found), journal, folder, reporter,
-                clock=clock, sleep=sleep,
             )  # fmt: skip
         tally = Tally()
         write_screening(_verdicts(recipe, journal, found, judged, tally, asked), folder / SCREENING)
