@@ -15,13 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_server import Call, ScriptedServer, Step, answer, failure
 
 from potstill.collect.screening import screen
+from potstill.collect.screening.evaluation_sets import read_sets
 from potstill.collect.screening.judge import parse_score
-from potstill.config import Recipe, recipe_from
+from potstill.config import EvaluationSet, Recipe, recipe_from
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.http import Sampling, request_body
 from potstill.progress import Silent
@@ -260,6 +261,23 @@ def test_a_bad_evaluation_set_is_one_line(name: str, content: bytes | None, word
         screened(folder, recipe({"contamination": [{"source": str(tmp_path / name), "field": "q"}]}))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200) | st.text(max_size=80).map(lambda text: json.dumps({"q": text}).encode()))
+def test_any_file_is_an_evaluation_set_or_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    for name in ("a.jsonl", "a.csv", "a.parquet", "a.jsonl.gz"):
+        (tmp_path / name).write_bytes(content)
+        try:
+            words = [f"screen.contamination: {one.name} was read" for one in read_sets([section(tmp_path / name)])]
+        except RecipeError as error:
+            words = str(error).splitlines()
+        assert len(words) == 1
+        assert words[0].startswith("screen.contamination: ")
+
+
+def section(path: Path) -> EvaluationSet:
+    return EvaluationSet(source=path, field="q")
 
 
 @pytest.mark.parametrize(
