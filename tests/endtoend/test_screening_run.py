@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from test_run import finish, weights, write_recipe
+from test_run import weights, write_recipe
 
-from potstill.run import status, verify
+from potstill.progress import Silent
+from potstill.run import run, status, verify
 from tiny import make_tiny_model
 
 
@@ -22,38 +23,55 @@ def facts(run: Path, stage: str) -> dict[str, Any]:
     return found
 
 
+class Said:
+    """A reporter that keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def meter(self, title: str, total: float, unit: str, done: float = 0) -> Any:
+        return Silent().meter(title, total, unit, done)
+
+
 def test_a_recipe_that_begins_to_screen(teacher: Path, tmp_path: Path) -> None:
-    recipe, run = write_recipe(tmp_path, teacher), tmp_path / "run"
-    finish(recipe, run)
-    before, answers = weights(run), facts(run, "train")["answers"]
-    # A screen that finds nothing changes nothing but the report.
-    nothing = tmp_path / "nothing.jsonl"
-    nothing.write_text('{"q": "something that no prompt asks and no answer says"}\n', encoding="utf-8")
-    screen = {"contamination": [{"source": str(nothing), "field": "q"}]}
-    done = finish(write_recipe(tmp_path, teacher, screen=screen), run)
-    assert "collect: done before" in done.stderr
-    assert "train: done before" in done.stderr
+    folder = tmp_path / "run"
+
+    def go_on(until: str | None = "train", **changes: Any) -> str:
+        said = Said()
+        run(write_recipe(tmp_path, teacher, **changes), folder, until, reporter=said)
+        return "\n".join(said.lines)
+
+    go_on()
+    before, answers = weights(folder), facts(folder, "train")["answers"]
+    # A screen that finds nothing trains nothing again.
+    named = tmp_path / "named.jsonl"
+    named.write_text('{"q": "something that no prompt asks and no answer says"}\n', encoding="utf-8")
+    screen = {"contamination": [{"source": str(named), "field": "q"}]}
+    said = go_on(screen=screen)
+    assert "collect: done before" in said
+    assert "screen: started" in said
+    assert "train: done before" in said
     # One training prompt is in an evaluation set.
-    rows = pq.read_table(run / "answers.parquet").to_pylist()
+    rows = pq.read_table(folder / "answers.parquet").to_pylist()
     trained = next(row for row in rows if row["split"] == "train")
-    asked = json.loads(trained["messages"])[-1]["content"]
-    nothing.write_text(json.dumps({"q": asked}) + "\n", encoding="utf-8")
-    done = finish(recipe, run)
-    assert "collect: done before" in done.stderr
-    assert "train: started" in done.stderr
-    assert facts(run, "train")["answers"] == answers - 1
-    assert weights(run) != before
-    screened = pq.read_table(run / "screening.parquet").to_pylist()
+    named.write_text(json.dumps({"q": json.loads(trained["messages"])[-1]["content"]}) + "\n", encoding="utf-8")
+    said = go_on(None, screen=screen)
+    assert "collect: done before" in said
+    assert "train: started" in said
+    assert facts(folder, "train")["answers"] == answers - 1
+    assert weights(folder) != before
+    screened = pq.read_table(folder / "screening.parquet").to_pylist()
     assert len(screened) == len(rows)
     out = {row["request_key"]: row["reasons"] for row in screened if not row["used"]}
     assert out == {trained["request_key"]: ["contaminated"]}
-    assert pq.read_table(run / "answers.parquet").to_pylist() == rows  # nothing is deleted
-    assert "left out as contaminated: 1 to train on" in "\n".join(status(run))
-    report = (run / "report.html").read_text(encoding="utf-8")
+    assert pq.read_table(folder / "answers.parquet").to_pylist() == rows  # nothing is deleted
+    assert "left out as contaminated: 1 to train on" in "\n".join(status(folder))
+    report = (folder / "report.html").read_text(encoding="utf-8")
     assert "Holds a passage of an evaluation set" in report
-    assert "nothing.jsonl, row 1" in report
-    assert json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["data"]["rejected"] == {"contaminated": 1}
-    assert verify(run) == []
-    # Without the screen the run is again what it was.
-    finish(write_recipe(tmp_path, teacher), run, "--until", "train")
-    assert weights(run) == before
+    assert "named.jsonl, row 1" in report
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    assert evaluation["data"]["rejected"] == {"contaminated": 1}
+    assert verify(folder) == []
