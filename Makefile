@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor benchmark-screening clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -46,6 +46,9 @@ benchmark-quality: $(STAMP)
 
 benchmark-doctor: $(STAMP)
 	$(BIN)/python benchmarks/doctor.py
+
+benchmark-screening: $(STAMP)
+	$(BIN)/python benchmarks/screening.py
 
 benchmark-languages: .peers/languages/.installed
 	.peers/languages/bin/python benchmarks/languages.py

@@ -24,8 +24,8 @@ LENGTHS = ((20, 40), (40, 80), (80, 10_000))  # characters
 TEXTS = 1500
 SURE = 0.8
 LANGUAGES = [
-    "ar", "bg", "cs", "da", "de", "el", "es", "et", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko", "lt", "lv",
-    "nl", "nb", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr", "uk", "vi", "zh_Hans",
+    "ar", "bg", "cs", "da", "de", "el", "es", "et", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko", "lt",
+    "lv", "nl", "nb", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr", "uk", "vi", "zh_Hans",
 ]  # fmt: skip
 NOT_TEXT = re.compile(r"%\([a-z_]+\)[sd]|%[sd]|\{[^}]*\}|<[^>]+>|&\w+;")
 VARIANTS = {"nb": "no", "nn": "no", "wuu": "zh", "yue": "zh", "zh-cn": "zh", "zh-tw": "zh", "iw": "he"}

@@ -203,11 +203,16 @@ SECTION_KEYS = {
     "teacher": {"model", "endpoint", "sha256", "license", "weight", "tags"},
     "use": {"purpose", "competes_with_teacher_provider", "distributed", "commercial", "permission"},
     "prompts": {
-        "source", "format", "field", "dataset_split", "job", "job_key", "grow", "tag", "system", "examples", "holdout", "limit",
+        "source", "format", "field", "dataset_split", "job", "job_key", "tag", "system", "examples", "holdout", "limit",
+        "grow",
     },
     "collect": {
         "answers_per_prompt", "max_new_tokens", "temperature", "top_p", "seed", "batch_size", "signals", "budget_usd",
         "train_on_truncated",
+    },
+    "screen": {
+        "refusals", "languages", "repeated_ngrams", "exact_duplicates", "near_duplicates", "json_schema",
+        "contamination", "judge", "most_failed",
     },
     "student": {"kind", "keep_layers", "calibration_tokens", "lora"},
     "train": {

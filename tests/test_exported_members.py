@@ -15,6 +15,7 @@ PUBLIC = {
         "read_exchanges", "rows",
     ],
     "potstill.collect": ["collect"],
+    "potstill.collect.screening": ["screen"],
     "potstill.export": ["export"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
     "potstill.run": [
@@ -22,7 +23,7 @@ PUBLIC = {
         "verify",
     ],
     "potstill.students": ["build_student"],
-    "potstill.terms": ["Decision", "Rule", "clear", "decide", "decide_each", "rules"],
+    "potstill.terms": ["Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "rules"],
     "potstill.train": ["train"],
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from potstill.records import Split, content_hash
 from potstill.rendering import Example, join, render_answer, render_prompt
 from potstill.store.journal import Journal, Row
 from potstill.store.prompts import read_prompts
+from potstill.store.screening import left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,12 @@ class Answer:
 def load_answers(
     folder: Path, split: Split, uses: Collection[str], tokenizer: Any, context_tokens: int | None, *, exact_tokens: bool
 ) -> list[Answer]:
-    """The answers of one split whose use is among `uses`, in prompt order.
+    """The answers of one split whose use is among `uses` and that passed the recipe's screens, in prompt order.
 
     `exact_tokens`: take the very tokens that a local teacher sampled; otherwise the text, in the student's tokens.
     Raises PotstillError where no answer is left.
     """
+    screened = left_out(folder)
     by_prompt: dict[str, list[tuple[Row, list[int] | None]]] = {}
     with Journal(folder / "answers.sqlite", read_only=True) as journal:
         for row in journal.answers():
@@ -50,7 +52,7 @@ def load_answers(
             continue
         ids = render_prompt(tokenizer, prompt.messages)
         for row, sampled in sorted(by_prompt.get(prompt.hash, []), key=lambda one: one[0].sample):
-            if row.use not in uses or row.reply is None:
+            if row.use not in uses or row.reply is None or row.key in screened:
                 continue
             tokens = sampled if sampled is not None else render_answer(tokenizer, row.reply.text)
             example = join(ids, tokens, context_tokens, prompt.source)

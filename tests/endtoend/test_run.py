@@ -81,11 +81,12 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Path:
 def test_a_run_leaves_the_folder_of_the_design(unbroken: Path) -> None:
     for name in (
         "recipe.yaml", "ledger.jsonl", "prompts.parquet", "answers.sqlite", "answers.parquet", "metrics.jsonl",
-        "evaluation.json", "report.html", "student/model.safetensors", "export/safetensors/README.md",
+        "screening.parquet", "screening.json", "evaluation.json", "report.html", "student/model.safetensors",
+        "export/safetensors/README.md",
     ):  # fmt: skip
         assert (unbroken / name).is_file(), name
     assert list((unbroken / "signals").glob("*.signals"))
-    for stage in ("terms", "prompts", "collect", "train", "evaluate", "export"):
+    for stage in ("terms", "prompts", "collect", "screen", "train", "evaluate", "export"):
         assert json.loads((unbroken / "stages" / f"{stage}.json").read_text())["stage"] == stage
     figures = json.loads((unbroken / "evaluation.json").read_text())["figures"]
     for name in FIGURES:
@@ -111,7 +112,7 @@ def test_a_finished_run_does_nothing_again(unbroken: Path, teacher: Path) -> Non
     before = {path: path.stat().st_mtime_ns for path in unbroken.rglob("*.safetensors")}
     recipe = unbroken.parent / "recipe.yaml"
     done = finish(recipe, unbroken)
-    assert done.stderr.count("done before") == 6
+    assert done.stderr.count("done before") == 7
     assert before == {path: path.stat().st_mtime_ns for path in unbroken.rglob("*.safetensors")}
 
 

@@ -276,6 +276,54 @@ def test_summary_of_nothing() -> None:
     assert summary_lines(json.loads("{}")) == ["this run: NO DECISION"]
 
 
+SCREENING: dict[str, Any] = {
+    "answers": 600, "errors": 21, "used": {"train": 430, "holdout": 60}, "left_out": {"train": 108, "holdout": 2},
+    "reasons": {
+        "wrong_language": {"train": 8, "holdout": 2}, "exact_duplicate": {"train": 99, "holdout": 0},
+        "judged_low": {"train": 1, "holdout": 0},
+    },
+    "examples": {
+        "wrong_language": [
+            {"prompt": "What is a tax?", "answer": f"Un impôt {HOSTILE}", "detail": "fr, 0.99 sure", "split": "train"}
+        ],
+        "judged_low": [{"prompt": "What is tax?", "answer": "", "detail": "3 of 10", "split": "train"}],
+    },
+    "judge": {
+        "model": "big-judge", "answers": 500, "scored": 498, "minimum": 7, "scale": 10, "cost_usd": 1.25,
+        "terms": {"rule": "weights.apache-2.0"},
+    },
+}  # fmt: skip
+
+
+def test_what_was_screened_out_is_counted_and_shown(tmp_path: Path) -> None:
+    folder = write_sample_run(tmp_path)
+    assert "Answers that were not used" not in write_report(folder).read_text(encoding="utf-8")
+    (folder / "screening.json").write_text(json.dumps(SCREENING), encoding="utf-8")
+    html = write_report(folder).read_text(encoding="utf-8")
+    assert "430 answers are trained on and 60 held-out ones are measured on. 110 answers are kept but not used" in html
+    assert '<th scope="row">In another language</th><td>8</td><td>2</td>' in html
+    assert '<th scope="row">The same as an earlier answer to the prompt</th><td>99</td><td>0</td>' in html
+    assert "big-judge judged 498 of 500 answers for 1.25 USD" in html
+    assert "by rule weights.apache-2.0" in html
+    assert "fr, 0.99 sure" in html
+    assert "<script>fetch" not in html
+
+
+@pytest.mark.parametrize("content", ["[]", "{"])
+def test_an_unreadable_summary_of_screening_is_one_clear_line(tmp_path: Path, content: str) -> None:
+    folder = write_sample_run(tmp_path)
+    (folder / "screening.json").write_text(content, encoding="utf-8")
+    with pytest.raises(PotstillError, match=r"screening\.json: [^\n]*$"):
+        write_report(folder)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"reasons": {"x": 3}, "examples": [], "judge": 3}'])
+def test_a_half_empty_summary_of_screening_breaks_nothing(tmp_path: Path, content: str) -> None:
+    folder = write_sample_run(tmp_path)
+    (folder / "screening.json").write_text(content, encoding="utf-8")
+    assert "Every figure" in write_report(folder).read_text(encoding="utf-8")
+
+
 def test_figures_across_tokenizers_are_told_as_such(tmp_path: Path) -> None:
     across = {"tokenizers": "different", "unit": "group", "groups": 1844, "one_to_one_groups": 1551, "left_out": 2}
     evaluation = sample_evaluation() | {"comparison": across}

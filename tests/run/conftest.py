@@ -49,6 +49,14 @@ class Rooms:
         (folder / "answers.parquet").write_text("\n".join(answers), encoding="utf-8")
         return StageResult(("answers.parquet",), {"answers": len(answers)})
 
+    def screen(self, recipe: Recipe, judge_clearance: Any, folder: Path, reporter: Any) -> StageResult:
+        self._enter("screen", folder, "screening.parquet")
+        (folder / "screening.parquet").write_text(str(recipe.screen.languages), encoding="utf-8")
+        some = "+".join(recipe.screen.languages)  # as many sets of answers left out as there are lists of languages
+        used = {"train": 8, "holdout": 2}
+        facts = {"answers": 10, "errors": 0, "used": used, "reasons": {}, "left_out_sha256": some}
+        return StageResult(("screening.parquet",), facts)
+
     def train(self, recipe: Recipe, folder: Path, reporter: Any, clearance: Any = None) -> StageResult:
         self._enter("train", folder, "student/model.safetensors")
         made = (recipe.train.epochs, recipe.student.model_dump())
@@ -92,6 +100,9 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         module = ModuleType(f"potstill.{name}")
         setattr(module, name, getattr(made, name))
         monkeypatch.setitem(sys.modules, module.__name__, module)
+    screening = ModuleType("potstill.collect.screening")
+    screening.screen = made.screen  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, screening.__name__, screening)
     monkeypatch.setattr("potstill.export.export", made.export)
     return made
 

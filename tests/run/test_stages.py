@@ -47,7 +47,7 @@ def test_a_run_leaves_markers_a_ledger_and_the_resolved_recipe(rooms: Rooms, rec
     assert read_recipe(folder).signals.kind == "sampled"
     assert "kind: forward_kl" in (folder / "recipe.yaml").read_text(encoding="utf-8")
     kinds = [entry.kind for entry in ledger.read(folder / "ledger.jsonl")]
-    assert kinds == ["run", "terms"] + ["stage_started", "stage_finished"] * 6
+    assert kinds == ["run", "terms"] + ["stage_started", "stage_finished"] * 7
     terms = read_marker(folder, "terms")
     assert terms is not None
     assert {"verdict", "rule", "document", "section", "obligations", "url"} <= terms.facts.keys()
@@ -69,9 +69,13 @@ def test_a_second_run_does_nothing_again(rooms: Rooms, recipe: Make, tmp_path: P
         ({"accept": {"kl_nats": "<= 3"}}, ["evaluate", "export"]),
         ({"train": {"epochs": 9}}, ["train", "evaluate", "export"]),
         ({"student": {"kind": "pruned", "keep_layers": 1}}, ["train", "evaluate", "export"]),
-        ({"collect": {"temperature": 0.1}}, ["collect", "train", "evaluate", "export"]),
+        ({"collect": {"temperature": 0.1}}, ["collect", "screen", "train", "evaluate", "export"]),
         ({"collect": {"batch_size": 3}}, ["collect", "export"]),
         ({"collect": {"budget_usd": 5}}, ["export"]),
+        # Screening asks no teacher again, and what it leaves out is trained on no more.
+        ({"screen": {"languages": ["en"]}}, ["screen", "train", "evaluate", "export"]),
+        # Nothing is left out in these rooms without languages: the report is made anew, the student is not.
+        ({"screen": {"refusals": True}}, ["screen", "evaluate", "export"]),
         ({"train": {"checkpoint_every_s": 5}}, ["export"]),
         ({"prompts": {"source": "prompts.jsonl", "holdout": 0.3}}, list(STAGE_NAMES[1:])),
         ({"use": {"purpose": "glossary"}}, ["terms", "export"]),

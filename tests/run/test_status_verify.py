@@ -1,15 +1,17 @@
 """What status says at every point of a run, and that verify finds every kind of change."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Killed, Rooms
 
 from potstill.config import Recipe
 from potstill.errors import PotstillError, RecipeError
-from potstill.records import Reply
+from potstill.records import Reply, StageResult
 from potstill.run import compare, run_recipe, status, verify
 from potstill.run.folder import locked
 from potstill.run.markers import marker_path
@@ -22,7 +24,7 @@ Make = Callable[..., Recipe]
 def test_status_of_a_finished_run(rooms: Rooms, recipe: Make, tmp_path: Path) -> None:
     lines = status(run_recipe(recipe(), tmp_path / "run"))
     assert lines[0] == f"small in {tmp_path / 'run'}"
-    assert sum(" done in " in line for line in lines) == 6
+    assert sum(" done in " in line for line in lines) == 7
     assert "  " + " " * 9 + " step 7 of 9, loss 0.5000, 3 s" in lines
     assert lines[-2:] == ["decision: ship (as the test wants)", f"report: {tmp_path / 'run' / 'report.html'}"]
 
@@ -67,6 +69,27 @@ def test_status_counts_answers_beside_a_writer(rooms: Rooms, recipe: Make, tmp_p
     assert "error in 1 requests: HTTP 400: no" in text
 
 
+def test_status_says_what_was_screened_out(
+    rooms: Rooms, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = {"model": "big", "answers": 9, "scored": 8, "cost_usd": 0.25}
+    reasons = {"wrong_language": {"train": 3, "holdout": 1}, "exact_duplicate": {"train": 99, "holdout": 0}}
+    facts = {
+        "answers": 512, "errors": 21, "used": {"train": 400, "holdout": 9}, "reasons": reasons, "judge": judge,
+        "left_out_sha256": "some",
+    }  # fmt: skip
+
+    def screen(*given: Any) -> StageResult:
+        return StageResult((), facts)
+
+    monkeypatch.setattr(sys.modules["potstill.collect.screening"], "screen", screen)
+    text = "\n".join(status(run_recipe(recipe(), tmp_path / "run", until="screen")))
+    assert "of 512 answers used: 400 to train on and 9 held out" in text
+    assert "left out as wrong_language: 3 to train on, 1 held out" in text
+    assert "left out as exact_duplicate: 99 to train on\n" in text
+    assert "judged by big: 8 of 9 answers, 0.2500 USD" in text
+
+
 def test_no_run_is_one_line(tmp_path: Path) -> None:
     for ask in (status, verify, compare):
         with pytest.raises(RecipeError, match="not a run folder"):
@@ -82,7 +105,7 @@ def test_compare_needs_a_student(rooms: Rooms, recipe: Make, tmp_path: Path) -> 
 def test_verify_of_an_unchanged_run(rooms: Rooms, recipe: Make, tmp_path: Path) -> None:
     folder = run_recipe(recipe(), tmp_path / "run", until="train")
     assert verify(folder) == []
-    assert summary(folder).startswith(f"{folder}: 5 files and 10 ledger lines are as recorded; not finished: evaluate")
+    assert summary(folder).startswith(f"{folder}: 6 files and 12 ledger lines are as recorded; not finished: evaluate")
 
 
 def changed(path: Path, change: Callable[[str], str]) -> None:
@@ -119,7 +142,7 @@ def test_verify_names_the_file_that_was_changed(
     ("name", "words"),
     [
         ("report.html", "missing; the evaluate stage recorded it"),
-        ("stages/train.json", "missing, although line 10 of the ledger records that the stage finished"),
+        ("stages/train.json", "missing, although line 12 of the ledger records that the stage finished"),
         ("ledger.jsonl", "there is no ledger"),
     ],
 )
@@ -146,4 +169,4 @@ def test_a_marker_rewritten_together_with_its_file_is_found(rooms: Rooms, recipe
     data = json.loads(path.read_text(encoding="utf-8"))
     data["outputs"]["student/model.safetensors"] = hash_or_absent(weights)
     path.write_text(json.dumps(data), encoding="utf-8")
-    assert verify(folder) == [f"{path}: is not the marker that line 10 of the ledger recorded"]
+    assert verify(folder) == [f"{path}: is not the marker that line 12 of the ledger recorded"]

@@ -46,7 +46,7 @@ def collect_endpoint(
     prices, budget_usd = section.price_per_million, recipe.collect.budget_usd
     if budget_usd is not None and prices is None:
         raise RecipeError("collect.budget_usd: needs teacher.endpoint.price_per_million, or what is spent is unknown")
-    limits = Limits(section.concurrency, section.max_attempts, prices, budget_usd)
+    limits = Limits(section.concurrency, section.max_attempts, prices, budget_usd, recipe.judge_prices)
     with Journal(folder / "answers.sqlite") as journal:
         plan = content_hash([_plan(recipe, section), _digest(prompts)])
         if not journal.holds(plan):
@@ -71,7 +71,8 @@ async def _send(
     if not counts.pending:
         return
     capped = limits.budget_usd is not None
-    spent_usd = spent_by_run(journal.path.parent, journal, limits.prices) if capped else journal.spent_usd()
+    folder = journal.path.parent
+    spent_usd = spent_by_run(folder, journal, limits.prices, limits.judge_prices) if capped else journal.spent_usd()
     title = f"asking {model.identity.reference}"
     with reporter.meter(title, counts.total, "requests", done=counts.total - counts.pending) as meter:
 

@@ -2,6 +2,7 @@
 
 from potstill.config.load import load_recipe, recipe_from
 from potstill.config.recipe import FIGURES, Condition, Recipe, parse_condition
+from potstill.config.screening import EvaluationSet, Judge, NearDuplicates, RepeatedNgrams, Screen
 from potstill.config.sections import (
     Collect,
     Endpoint,
@@ -37,13 +38,16 @@ __all__ = [
     "Condition",
     "Endpoint",
     "Evaluate",
+    "EvaluationSet",
     "Export",
     "FullSignals",
     "FurtherTeacher",
     "Growth",
     "HiddenStates",
+    "Judge",
     "Lora",
     "ModelStudent",
+    "NearDuplicates",
     "NoSignals",
     "Objective",
     "OnPolicy",
@@ -53,9 +57,11 @@ __all__ = [
     "Prompts",
     "PrunedStudent",
     "Recipe",
+    "RepeatedNgrams",
     "RolloutServer",
     "SampledSignals",
     "ScratchStudent",
+    "Screen",
     "Server",
     "Teacher",
     "Term",

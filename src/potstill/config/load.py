@@ -91,5 +91,16 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     if use.permission is not None:
         permission = use.permission.model_copy(update={"file": base / use.permission.file})
         use = use.model_copy(update={"permission": permission})
-    update = {"prompts": prompts, "teacher": teacher, "more_teachers": more, "student": student, "use": use}
+    screen = recipe.screen
+    sets = tuple(one.model_copy(update={"source": base / one.source}) for one in screen.contamination)
+    schema = base / screen.json_schema if isinstance(screen.json_schema, Path) else screen.json_schema
+    screen = screen.model_copy(update={"contamination": sets, "json_schema": schema})
+    update = {
+        "screen": screen,
+        "prompts": prompts,
+        "teacher": teacher,
+        "more_teachers": more,
+        "student": student,
+        "use": use,
+    }
     return recipe.model_copy(update=update)

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from potstill.config import teachers as several
+from potstill.config.screening import Screen
 from potstill.config.sections import (
     Collect,
     Evaluate,
@@ -13,6 +14,7 @@ from potstill.config.sections import (
     FullSignals,
     FurtherTeacher,
     NoSignals,
+    Prices,
     Prompts,
     SampledSignals,
     Section,
@@ -48,6 +50,7 @@ class Recipe(Section):
     use: Use = Use()
     prompts: Prompts
     collect: Collect = Collect()
+    screen: Screen = Screen()
     student: Student
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
@@ -84,6 +87,13 @@ class Recipe(Section):
             raise ValueError(
                 "train.on_policy: cross_entropy on what the student wrote itself would teach it nothing; "
                 "take a divergence"
+            )
+        judge = self.screen.judge
+        if judge is not None and judge.minimum > judge.scale:
+            raise ValueError(f"screen.judge.minimum: {judge.minimum} is over the scale of {judge.scale}")
+        if judge is not None and self.collect.budget_usd is not None and judge.endpoint.price_per_million is None:
+            raise ValueError(
+                "collect.budget_usd: needs screen.judge.endpoint.price_per_million too, or what is spent is unknown"
             )
         several.check_mixture(self.teachers, self.train, self.objective, self.signals)
         if self.train.cross_tokenizer:
@@ -147,6 +157,11 @@ class Recipe(Section):
                 "student.lora.dropout: with dropout the student that is trained is not the one that wrote the answers, "
                 "and reverse KL from a server's scores needs the same; leave it out"
             )
+
+    @property
+    def judge_prices(self) -> Prices | None:
+        """What the judge of the answers costs, where there is one and the recipe says."""
+        return self.screen.judge.endpoint.price_per_million if self.screen.judge is not None else None
 
     @property
     def scores_rollouts(self) -> bool:

@@ -9,6 +9,7 @@ import jinja2
 
 from potstill.evaluate.decision import MIN_PROMPTS
 from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
+from potstill.evaluate.reporting.screening import read_screening_summary, screening_section
 from potstill.evaluate.reporting.sections import (
     comparison_note,
     decision_section,
@@ -81,6 +82,7 @@ def view_of(folder: Path) -> dict[str, Any]:
         "slices": [slice_row(entry) for entry in mappings(evaluation.get("slices"))],
         "models": models_table(models, across_tokenizers(evaluation)),
         "data": data_table(mapping(evaluation.get("data"))),
+        "screening": screening_section(read_screening_summary(folder / "screening.json")),
         "terms": terms_table(mapping(evaluation.get("terms"))),
         "machine": [
             (capital(key.replace("_", " ")), printed(value))

@@ -91,7 +91,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         "data": _data(folder),
         "terms": _marker(folder, "terms"),
         "machine": _machine(folder),
-        "seconds": {name: _seconds(folder, name) for name in ("prompts", "collect", "train")},
+        "seconds": {name: _seconds(folder, name) for name in ("prompts", "collect", "screen", "train")},
     }
     _write(folder / "evaluation.json", evaluation)
     write_report(folder)
@@ -205,7 +205,10 @@ def _seconds(folder: Path, stage: str) -> float | None:
 
 def _data(folder: Path) -> dict[str, Any]:
     prompts, collected, trained = (_marker(folder, name) for name in ("prompts", "collect", "train"))
+    screened = _marker(folder, "screen")
     rejected = {reason: count for reason, count in collected.get("use", {}).items() if reason != "ok"}
+    if screened:  # every reason; an answer may have several
+        rejected = {reason: sum(by_split.values()) for reason, by_split in screened["reasons"].items()}
     if collected.get("errors"):
         rejected["error"] = collected["errors"]
     return {
@@ -213,6 +216,7 @@ def _data(folder: Path) -> dict[str, Any]:
         "answers": collected.get("answers"), "answers_trained_on": trained.get("answers"), "rejected": rejected,
         "train_tokens": trained.get("train_tokens"), "supervised_tokens": trained.get("supervised_tokens"),
         "cost_usd": collected.get("cost_usd"),
+        **({"judge_cost_usd": screened["judge"]["cost_usd"]} if "judge" in screened else {}),
     }  # fmt: skip
 
 

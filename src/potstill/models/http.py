@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from potstill import config
 from potstill.models.chat_completion import error_in, in_words, read_reply
-from potstill.models.client import Client, Retry
+from potstill.models.client import TEACHER, Client, Retry
 from potstill.records import Message, ModelIdentity, Reply, canonical_json
 
 _TOKENS_A_MESSAGE = 16  # the most that a chat template adds around one message
@@ -79,9 +79,9 @@ def most_usd(body: Mapping[str, Any], prices: config.Prices | None) -> float:
 class Endpoint:
     """One route of chat completions: a base URL, a model and a key. Use it in an `async with`; see `Client`."""
 
-    def __init__(self, section: config.Endpoint) -> None:
+    def __init__(self, section: config.Endpoint, field: str = TEACHER) -> None:
         self._section = section
-        self._client = Client(section)
+        self._client = Client(section, field)
         self.identity = ModelIdentity(section.model, "endpoint", section.model, self._client.host)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The six stages: what each reads, what it writes, and the room that does its work."""
+"""The seven stages: what each reads, what it writes, and the room that does its work."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,16 +6,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from potstill.config import Recipe, Teacher
+from potstill.config import Recipe, Screen, Teacher
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
 from potstill.run.markers import hash_of_all, hash_or_absent, read_marker
 
-StageName = Literal["terms", "prompts", "collect", "train", "evaluate", "export"]
+StageName = Literal["terms", "prompts", "collect", "screen", "train", "evaluate", "export"]
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
 _JOURNAL = "answers.sqlite"
+_NOTHING_SCREENED = content_hash("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,16 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
     # The decision itself is an input: newer rules redo the stage. Its warnings change with the calendar, so not they.
     decision = {name: value for name, value in asdict(decide(recipe)).items() if name != "warnings"}
     several = [one.model_dump(mode="json", exclude={"weight", "tags"}) for one in recipe.more_teachers]
+    judge = recipe.screen.judge
+    judged = (
+        {"judge": judge.model_dump(mode="json", include={"license": True, "endpoint": {"base_url", "model"}})}
+        if judge
+        else {}
+    )
     return {
         "teacher": recipe.teacher.model_dump(mode="json", exclude={"weight", "tags"}),
         **({"more_teachers": several} if several else {}),
+        **judged,
         "use": recipe.use.model_dump(mode="json"),
         "permission_file": hash_or_absent(permission.file) if permission else None,
         "decision": plain(decision),
@@ -94,6 +102,22 @@ def _collect_reads(recipe: Recipe) -> Mapping[str, Any]:
     return {"questions": questions(recipe), "prices": prices}
 
 
+def _screen_reads(recipe: Recipe) -> Mapping[str, Any]:
+    section = recipe.screen
+    # Of the judge's server only what its answers depend on, and what they cost; not how it is asked.
+    asked = {"base_url", "model", "price_per_million"}
+    judge = section.judge.model_dump(mode="json", exclude={"endpoint"}) if section.judge else None
+    route = section.judge.endpoint.model_dump(mode="json", include=asked) if section.judge else None
+    schema = section.json_schema
+    return {
+        "screen": section.model_dump(mode="json", exclude={"judge"}),
+        "judge": [judge, route],
+        "uses": sorted(recipe.collect.uses),
+        "evaluation_sets": [hash_or_absent(one.source) for one in section.contamination],
+        "json_schema_file": hash_or_absent(schema) if isinstance(schema, Path) else None,
+    }
+
+
 def _train_reads(recipe: Recipe) -> Mapping[str, Any]:
     train = recipe.trained_with | {"objective": recipe.objective.model_dump(mode="json")}
     del train["checkpoint_every_s"]  # says when to save, not what comes out
@@ -111,6 +135,8 @@ def _train_reads(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _evaluate_reads(recipe: Recipe) -> Mapping[str, Any]:
+    # The report shows what was screened out and why; without a word on it in the recipe it reads what it always did.
+    screened = {} if recipe.screen == Screen() else {"screen": _screen_reads(recipe)}
     return {
         "name": recipe.name,
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
@@ -118,6 +144,7 @@ def _evaluate_reads(recipe: Recipe) -> Mapping[str, Any]:
         "evaluate": recipe.evaluate.model_dump(mode="json"),
         "uses": sorted(recipe.collect.uses),
         "accept": dict(recipe.accept),
+        **screened,
     }
 
 
@@ -129,8 +156,15 @@ STAGES: tuple[Stage, ...] = (
     Stage("terms", 1, (), _terms_reads),
     Stage("prompts", 1, (), _prompts_reads),
     Stage("collect", 2, ("prompts",), _collect_reads),
-    Stage("train", 1, ("collect",), _train_reads),
-    Stage("evaluate", 2, ("terms", "prompts", "collect", "train"), _evaluate_reads, ("evaluation.json", "report.html")),
+    Stage("screen", 1, ("collect",), _screen_reads),
+    Stage("train", 1, ("collect", "screen"), _train_reads),
+    Stage(
+        "evaluate",
+        2,
+        ("terms", "prompts", "collect", "screen", "train"),
+        _evaluate_reads,
+        ("evaluation.json", "report.html"),
+    ),
     Stage("export", 1, ("terms", "train", "evaluate"), _export_reads, ("export",)),
 )
 
@@ -163,6 +197,8 @@ def stage_inputs(stage: Stage, recipe: Recipe, folder: Path) -> dict[str, str]:
     inputs = {name: content_hash(value) for name, value in stage.reads(recipe).items()}
     for earlier in stage.after:
         marker = read_marker(folder, earlier)
+        if earlier == "screen" and marker is not None and marker.result_hash == _NOTHING_SCREENED:
+            continue  # the inputs are what they were before there was this stage: a finished run stays finished
         inputs[f"stage {earlier}"] = marker.result_hash if marker else "not finished"
     return inputs
 
@@ -174,12 +210,15 @@ def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def result_hash(stage: StageName, outputs: Mapping[str, str], facts: Mapping[str, Any]) -> str:
-    """What later stages depend on: the output files; for `terms`, which writes none, the clearance itself.
+    """What later stages depend on: the output files; for `terms`, which writes none, the clearance itself; for `screen`
+    which answers it leaves out besides those whose replies say so.
 
     The journal also holds answers of earlier recipes; the answers that count are in answers.parquet.
     """
     if stage == "terms":
         return content_hash(dict(facts))
+    if stage == "screen":
+        return content_hash(facts["left_out_sha256"])
     return content_hash({name: found for name, found in outputs.items() if PurePosixPath(name).name != _JOURNAL})
 
 
@@ -197,6 +236,11 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
 
             # Asked again rather than read back from the marker: only the gate makes a Clearance.
             return collect(recipe, clear(recipe), read_prompts(folder / "prompts.parquet"), folder, reporter)
+        case "screen":
+            from potstill.collect.screening import screen
+            from potstill.terms import clear_judge
+
+            return screen(recipe, clear_judge(recipe), folder, reporter)
         case "train":
             from potstill.terms import clear
             from potstill.train import train
@@ -222,7 +266,7 @@ def clearance_facts(folder: Path) -> Mapping[str, Any]:
 
 def _terms(recipe: Recipe) -> StageResult:
     from potstill.export.obligations import check_name
-    from potstill.terms import clear, decide, decide_each
+    from potstill.terms import clear, clear_judge, decide, decide_each
 
     facts: dict[str, Any] = {**asdict(clear(recipe)), "url": decide(recipe).url}
     if recipe.more_teachers:
@@ -231,6 +275,8 @@ def _terms(recipe: Recipe) -> StageResult:
             name: {key: value for key, value in asdict(one).items() if key in kept}
             for name, one in decide_each(recipe).items()
         }
+    if judge := clear_judge(recipe):  # before anything is paid for, not when the answers are there
+        facts["judge"] = {"model": judge.teacher, "verdict": judge.verdict, "rule": judge.rule, "reason": judge.reason}
     # A name that the terms forbid would otherwise stop the export, after everything has been paid for.
     check_name(recipe, facts)
     permission = recipe.use.permission

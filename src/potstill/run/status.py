@@ -13,6 +13,8 @@ from potstill.run.markers import input_hash, missing_outputs, read_marker
 from potstill.run.stages import STAGES, Stage, stage_inputs
 from potstill.run.summary import read_decision
 
+_SPLIT_WORDS = {"train": "to train on", "holdout": "held out"}
+
 
 def status(folder: Path) -> list[str]:
     """One line a stage, then progress and the decision. Raises RecipeError where the folder is not a run."""
@@ -66,6 +68,8 @@ def _progress(stage: Stage, folder: Path) -> Sequence[str]:
     match stage.name:
         case "collect":
             return _answers(folder)
+        case "screen":
+            return _screened(folder)
         case "train":
             return _last_step(folder / "metrics.jsonl")
         case _:
@@ -83,6 +87,23 @@ def _answers(folder: Path) -> list[str]:
     kinds = ", ".join(f"{number:,} {use}" for use, number in counts.use.items())
     lines = [f"{counts.done:,} of {counts.total:,} answers{f' ({kinds})' if kinds else ''}, {counts.error:,} errors"]
     return lines + [f"error in {number:,} requests: {words}" for words, number in failures]
+
+
+def _screened(folder: Path) -> list[str]:
+    """What screening left out, by reason; an answer may have several."""
+    marker = read_marker(folder, "screen")
+    if marker is None:
+        return []
+    facts = marker.facts
+    used = " and ".join(f"{facts['used'][split]:,} {words}" for split, words in _SPLIT_WORDS.items())
+    lines = [f"of {facts['answers']:,} answers used: {used}"]
+    for reason, by_split in facts["reasons"].items():
+        parts = ", ".join(f"{by_split[split]:,} {words}" for split, words in _SPLIT_WORDS.items() if by_split[split])
+        lines.append(f"left out as {reason}: {parts}")
+    if judge := facts.get("judge"):
+        cost = "cost unknown" if judge["cost_usd"] is None else f"{judge['cost_usd']:.4f} USD"
+        lines.append(f"judged by {judge['model']}: {judge['scored']:,} of {judge['answers']:,} answers, {cost}")
+    return lines
 
 
 def _last_step(path: Path) -> list[str]:

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import potstill
 
-_LIBRARIES = ("torch", "transformers", "accelerate", "peft", "safetensors", "numpy", "pyarrow", "aiohttp", "sacrebleu")
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "safetensors",
+    "numpy",
+    "pyarrow",
+    "aiohttp",
+    "jsonschema",
+    "py3langid",
+    "sacrebleu",
+)
 
 
 @cache

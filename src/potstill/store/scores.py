@@ -17,6 +17,7 @@ from potstill.store.journal import Journal
 SCORES = "scores.jsonl"  # in the run folder
 GROWN = "grown"  # in the run folder: the journal of the model that wrote prompts, see `run.growing`
 _PRICES = "prices.json"
+JUDGEMENTS = "judgements.sqlite"  # the journal of what a judge was asked about the answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,17 @@ class Scores:
         return whole.decode("utf-8", errors="replace").splitlines()
 
 
-def spent_usd(folder: Path, journal: Journal, prices: Prices | None) -> float:
-    """US dollars that a run has spent: answers, those of earlier recipes included, scores, and prompts that were grown.
+def spent_usd(folder: Path, journal: Journal, prices: Prices | None, judge_prices: Prices | None = None) -> float:
+    """US dollars that a run has spent: answers, those of earlier recipes included, scores, grown prompts, judgements.
 
     What is of unknown cost counts with the most that it can have cost: a budget is a promise.
     """
-    return _with_unknown(journal, prices) + Scores(folder / SCORES).spent_usd(prices) + spent_growing_usd(folder)
+    judging = 0.0
+    if (folder / JUDGEMENTS).is_file():
+        with Journal(folder / JUDGEMENTS, read_only=True) as judgements:
+            judging = _answers_usd(judgements, judge_prices)
+    scoring = Scores(folder / SCORES).spent_usd(prices)
+    return _answers_usd(journal, prices) + judging + scoring + spent_growing_usd(folder)
 
 
 def spent_growing_usd(folder: Path) -> float:
@@ -135,7 +141,7 @@ def spent_growing_usd(folder: Path) -> float:
     if not (folder / GROWN / "answers.sqlite").is_file():
         return 0.0
     with Journal(folder / GROWN / "answers.sqlite", read_only=True) as journal:
-        return _with_unknown(journal, read_prices(folder / GROWN))
+        return _answers_usd(journal, read_prices(folder / GROWN))
 
 
 def write_prices(place: Path, prices: Prices | None) -> None:
@@ -153,7 +159,7 @@ def read_prices(place: Path) -> Prices | None:
     return Prices(**data) if data is not None else None
 
 
-def _with_unknown(journal: Journal, prices: Prices | None) -> float:
+def _answers_usd(journal: Journal, prices: Prices | None) -> float:
     return journal.spent_usd() + sum(most_usd(row.request["body"], prices) for row in journal.unpriced())
 
 

@@ -62,8 +62,11 @@ class NearDuplicates:
     _first: dict[int, int] = field(default_factory=dict)  # by band; nearly all bands have one text
     _more: dict[int, list[int]] = field(default_factory=dict)
 
-    def earlier(self, name: str, text: str, group: str = "") -> str | None:
-        """The name of the kept text of the group that this one resembles; None where there is none: then it is kept."""
+    def earlier(self, name: str, text: str, group: str = "", *, keep: bool = True) -> str | None:
+        """The name of the kept text of the group that this one resembles.
+
+        None where there is none: then it is kept itself, unless `keep` is False.
+        """
         mine = signature(shingles(text))
         keys = self._keys(mine, group)
         candidates = {self._first[key] for key in keys if key in self._first}
@@ -71,6 +74,8 @@ class NearDuplicates:
         for at in sorted(candidates):
             if similarity(mine, self._signatures[at]) >= self.threshold:
                 return self._names[at]
+        if not keep:
+            return None
         place = len(self._names)
         for key in keys:
             if self._first.setdefault(key, place) != place:

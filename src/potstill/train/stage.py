@@ -19,6 +19,7 @@ from potstill.records import Clearance, StageResult, content_hash
 from potstill.rendering import end_of_turn
 from potstill.store.journal import Journal
 from potstill.store.scores import SCORES, Scores, spent_usd
+from potstill.store.screening import left_out
 from potstill.students.build import add_lora, build_student, save_student
 from potstill.train.cross_tokenizer import align_training, cross_tokenizer_targets
 from potstill.train.loop import Paths, run_loop
@@ -111,7 +112,7 @@ def _served_teacher(
     spent = 0.0
     if budget_usd is not None:
         with Journal(folder / "answers.sqlite", read_only=True) as journal:
-            spent = spent_usd(folder, journal, section.price_per_million)
+            spent = spent_usd(folder, journal, section.price_per_million, recipe.judge_prices)
     return ServedTeacher(
         section, clearance, student.tokenizer, Scores(folder / SCORES),
         budget_usd=budget_usd, spent_usd=spent, say=reporter.say,
@@ -145,9 +146,10 @@ def _initial_student(
         return [answer.example for answer in answers]
 
     needs_answers = recipe.student.kind == "pruned"
+    gone = left_out(folder) if needs_answers else frozenset()
     wanted = content_hash(
         [recipe.student.model_dump(mode="json"), recipe.train.seed, [recipe.teacher.model, recipe.teacher.sha256],
-         file_sha256(folder / "answers.parquet") if needs_answers else None]
+         file_sha256(folder / "answers.parquet") if needs_answers else None, *([sorted(gone)] if gone else [])]
     )  # fmt: skip
     note = home / "made.json"
     if note.exists():

@@ -109,6 +109,9 @@ def data_table(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
     if "cost_usd" in data:
         optional.append(("Cost of the answers", "unknown" if cost is None else f"{cost:,.2f} USD"))
+    if "judge_cost_usd" in data:
+        judging = number(data.get("judge_cost_usd"))
+        optional.append(("Cost of judging them", "unknown" if judging is None else f"{judging:,.2f} USD"))
     return [
         ("Prompts to train on", printed(data.get("prompts_train"))),
         ("Prompts held out for this report", printed(data.get("prompts_holdout"))),
