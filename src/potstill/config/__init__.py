@@ -3,6 +3,7 @@
 from potstill.config.load import load_recipe, recipe_from
 from potstill.config.recipe import FIGURES, Condition, Recipe, parse_condition
 from potstill.config.sections import (
+    BatchFiles,
     Collect,
     Endpoint,
     Evaluate,
@@ -31,6 +32,7 @@ from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Tr
 __all__ = [
     "FIGURES",
     "FIRST",
+    "BatchFiles",
     "Collect",
     "Condition",
     "Endpoint",

@@ -1,7 +1,7 @@
 """What a run would do and take, said before anything is spent: no request is sent and nothing is fetched."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe, ScratchS
 from potstill.models.fetch import cached
 from potstill.models.folder import context_tokens
 from potstill.progress import Reporter, Silent
-from potstill.records import Prompt
+from potstill.records import Prompt, canonical_json
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.needs import Needs, Tokens, estimate_needs
 from potstill.run.stages import questions
@@ -127,7 +127,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
 
     Raises RecipeError for prompts that cannot be read. Terms that stop the run are in the plan, not raised.
     """
-    from potstill.prompts import load_prompts
+    from potstill.prompts import load_prompts, with_tools
     from potstill.terms import decide
 
     reporter = reporter or Silent()
@@ -138,7 +138,8 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         recipe.shares(tag)
     teachers = {name: cached(one.model) if one.model else None for name, one in recipe.teachers.items()}
     teacher = teachers[FIRST]
-    tokens = _count_tokens(recipe, found.prompts, teachers, reporter)
+    asked = with_tools(found.prompts, recipe.collect.tools or ())
+    tokens = _count_tokens(recipe, asked, teachers, reporter)
     requests = len(found.prompts) * recipe.collect.answers_per_prompt
     answered = min(_answered(recipe, found.prompts, folder), requests)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
@@ -163,13 +164,15 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
 
 
 def _count_tokens(
-    recipe: Recipe, prompts: tuple[Prompt, ...], teachers: Mapping[str, Path | None], reporter: Reporter
+    recipe: Recipe, prompts: Sequence[Prompt], teachers: Mapping[str, Path | None], reporter: Reporter
 ) -> Tokens:
     """All teachers get the prompts as the first one's tokenizer writes them, so that is what counts."""
     first = teachers[FIRST]
     if first is None:
         lengths = [
-            sum(len(message.content) for message in prompt.messages) // _CHARACTERS_PER_TOKEN for prompt in prompts
+            (sum(len(message.content) for message in prompt.messages) + _extra_characters(recipe, prompt))
+            // _CHARACTERS_PER_TOKEN
+            for prompt in prompts
         ]
     else:
         from potstill.students.compatibility import prompt_lengths
@@ -191,7 +194,14 @@ def _count_tokens(
     return Tokens(sum(lengths), train, first is not None, _own_share(prompts), tuple(too_long))
 
 
-def _own_share(prompts: tuple[Prompt, ...]) -> float:
+def _extra_characters(recipe: Recipe, prompt: Prompt) -> int:
+    """What tools and the form of the answer add to a prompt, as servers count them."""
+    form = recipe.collect.response_format
+    parts = [*prompt.tools, *(call for one in prompt.messages for call in one.tool_calls), *([form] if form else [])]
+    return sum(len(canonical_json(part)) for part in parts)
+
+
+def _own_share(prompts: Sequence[Prompt]) -> float:
     """The share of the prompts' characters in messages that not all of them begin with."""
     first = prompts[0].messages
     common = 0

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from potstill.config import Recipe
+from potstill.config import Endpoint, Recipe
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
@@ -49,23 +49,34 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _prompts_reads(recipe: Recipe) -> Mapping[str, Any]:
-    section = recipe.prompts.model_dump(mode="json", exclude={"tag"} if recipe.prompts.tag is None else None)
-    return {"prompts": section, "prompts_file": hash_or_absent(recipe.prompts.source)}
+    later = {key for key in ("tag", "tools") if getattr(recipe.prompts, key) is None}
+    section = recipe.prompts.model_dump(mode="json", exclude=later)
+    tools = {"tools": [dict(tool) for tool in recipe.collect.tools]} if recipe.collect.tools else {}
+    return {"prompts": section, "prompts_file": hash_or_absent(recipe.prompts.source), **tools}
 
 
 def questions(recipe: Recipe) -> dict[str, Any]:
     """Everything besides the prompts that can change what the teacher answers, or what is kept of it."""
     endpoint = recipe.teacher.endpoint
     data = _filled(recipe)["collect"]
-    for name in ("budget_usd", "train_on_truncated"):
+    for name in ("budget_usd", "train_on_truncated", "mode", "batch"):
         del data[name]
+    for name in ("tools", "tool_choice", "response_format"):
+        if data[name] is None:
+            del data[name]  # as it was before there were any: a finished run stays finished
     return {
         "model": recipe.teacher.model,
         "sha256": recipe.teacher.sha256,
-        "endpoint": [endpoint.base_url, endpoint.model] if endpoint else None,
+        "endpoint": [endpoint.base_url, endpoint.model, *_special(endpoint)] if endpoint else None,
         "collect": data,
         **_several(recipe, "model", "sha256", "tags"),
     }
+
+
+def _special(endpoint: Endpoint) -> list[Any]:
+    """What this server alone is asked, where it is anything."""
+    limit = [endpoint.token_limit_field] if endpoint.token_limit_field != "max_tokens" else []
+    return [*limit, *([dict(endpoint.extra_body)] if endpoint.extra_body else [])]
 
 
 def _several(recipe: Recipe, *keys: str) -> dict[str, Any]:
@@ -80,7 +91,10 @@ def _several(recipe: Recipe, *keys: str) -> dict[str, Any]:
 
 def _collect_reads(recipe: Recipe) -> Mapping[str, Any]:
     endpoint = recipe.teacher.endpoint
-    prices = endpoint.price_per_million.model_dump(mode="json") if endpoint and endpoint.price_per_million else None
+    found = endpoint.price_per_million if endpoint else None
+    prices = (
+        found.model_dump(mode="json", exclude=None if found.batch_discount else {"batch_discount"}) if found else None
+    )
     return {"questions": questions(recipe), "prices": prices}
 
 
@@ -230,13 +244,14 @@ def _terms(recipe: Recipe) -> StageResult:
 
 
 def _prompts(recipe: Recipe, folder: Path) -> StageResult:
-    from potstill.prompts import load_prompts
+    from potstill.prompts import load_prompts, with_tools
     from potstill.store.prompts import write_prompts
 
     found = load_prompts(recipe.prompts)
     for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
         recipe.shares(tag)  # a prompt that no teacher takes part in stops the run here, before anything is asked
-    write_prompts(found.prompts, folder / "prompts.parquet")
+    asked = with_tools(found.prompts, recipe.collect.tools or ())
+    write_prompts(asked, folder / "prompts.parquet")
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,

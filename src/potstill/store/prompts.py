@@ -11,31 +11,40 @@ from potstill.errors import PotstillError
 from potstill.records import Message, Prompt, canonical_json
 from potstill.store.durable import written_whole
 
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("messages", "split", "source", "hash", "tag")])
-# Without tags the table is, to the byte, what it was before there were any: a finished run stays finished.
-_UNTAGGED = _SCHEMA.remove(_SCHEMA.get_field_index("tag"))
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("messages", "split", "source", "hash", "tag", "tools")])
 
 
 def write_prompts(prompts: Sequence[Prompt], path: Path) -> None:
-    """Write prompts.parquet: messages as JSON text, split, source, hash, and tag where a prompt has one.
+    """Write prompts.parquet: messages as JSON text, split, source, hash, and tag and tools where a prompt has them.
 
     The file appears whole or not at all.
     """
     table = pa.Table.from_pylist(
         [
             {
-                "messages": canonical_json([{"role": one.role, "content": one.content} for one in prompt.messages]),
+                "messages": canonical_json([one.plain for one in prompt.messages]),
                 "split": prompt.split,
                 "source": prompt.source,
                 "hash": prompt.hash,
                 "tag": prompt.tag,
+                "tools": canonical_json(prompt.tools) if prompt.tools else None,
             }
             for prompt in prompts
         ],
-        _SCHEMA if any(prompt.tag is not None for prompt in prompts) else _UNTAGGED,
+        _schema(prompts),
     )
     with written_whole(path) as file:
         pq.write_table(table, file, compression="zstd")
+
+
+def _schema(prompts: Sequence[Prompt]) -> pa.Schema:
+    """Without tags and tools the table is, to the byte, what it was before there were any: a run stays finished."""
+    empty = set()
+    if all(prompt.tag is None for prompt in prompts):
+        empty.add("tag")
+    if not any(prompt.tools for prompt in prompts):
+        empty.add("tools")
+    return pa.schema([field for field in _SCHEMA if field.name not in empty])
 
 
 def read_prompts(path: Path) -> list[Prompt]:
@@ -44,8 +53,8 @@ def read_prompts(path: Path) -> list[Prompt]:
         rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
         return [
             Prompt(
-                tuple(Message(**one) for one in json.loads(row["messages"])), row["split"], row["source"], row["hash"],
-                row["tag"],
+                tuple(Message.read(one) for one in json.loads(row["messages"])), row["split"], row["source"],
+                row["hash"], row["tag"], tuple(json.loads(row["tools"] or "[]")),
             )
             for row in rows
         ]  # fmt: skip
