@@ -9,6 +9,7 @@ from typing import Any
 
 from potstill import config
 from potstill.collect.asking import check_student_takes_tools, requests
+from potstill.collect.batch import collect_in_batches, refuse_while_under_way
 from potstill.collect.sender import Limits, Sender
 from potstill.collect.table import write_answers_table
 from potstill.errors import PotstillError, RecipeError, TermsStopped
@@ -55,7 +56,11 @@ def collect_endpoint(
             journal.add(requests(recipe, section, prompts), plan)
         journal.retry_errors(permanent=retry_refused)
         try:
-            asyncio.run(_send(model or Endpoint(section), journal, limits, reporter, clock, sleep))
+            if recipe.collect.mode == "batch":
+                asyncio.run(collect_in_batches(recipe, section, journal, reporter, sleep))
+            else:
+                refuse_while_under_way(journal)
+                asyncio.run(_send(model or Endpoint(section), journal, limits, reporter, clock, sleep))
         finally:
             journal.requeue()
         counts = journal.counts()

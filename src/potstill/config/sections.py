@@ -24,6 +24,15 @@ class Prices(Section):
     cached_input: float | None = Field(default=None, ge=0)
     batch_discount: float = Field(default=0, ge=0, lt=1)  # share of the price that a batch API takes off: 0.5 is half
 
+    @property
+    def in_batches(self) -> "Prices":
+        """The prices of a batch API."""
+        kept = 1 - self.batch_discount
+        cached = None if self.cached_input is None else self.cached_input * kept
+        return self.model_copy(
+            update={"input": self.input * kept, "output": self.output * kept, "cached_input": cached}
+        )
+
 
 class Server(Section):
     """An OpenAI-compatible server. The key is read from the environment variable that `api_key_env` names."""
