@@ -10,7 +10,7 @@ from potstill.store.journal import Failure
 
 def words_of(state: BatchState, tally: Tally) -> str:
     """One line: how the batch ended, what it answered, why the others failed, what was odd."""
-    otherwise = f"{state.failed:,} failed, and no error file says why" if state.failed else ""
+    otherwise = f"{state.failed:,} failed, and no error file says why" if state.failed and not tally.again else ""
     return ", ".join([state.status, tally.in_words(otherwise), *([state.words] if state.words else [])])
 
 
