@@ -203,6 +203,9 @@ def _seconds(folder: Path, stage: str) -> float | None:
     return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.exists() else None
 
 
+_TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+
+
 def _data(folder: Path) -> dict[str, Any]:
     prompts, collected, trained = (_marker(folder, name) for name in ("prompts", "collect", "train"))
     rejected = {reason: count for reason, count in collected.get("use", {}).items() if reason != "ok"}
@@ -213,6 +216,7 @@ def _data(folder: Path) -> dict[str, Any]:
         "answers": collected.get("answers"), "answers_trained_on": trained.get("answers"), "rejected": rejected,
         "train_tokens": trained.get("train_tokens"), "supervised_tokens": trained.get("supervised_tokens"),
         "cost_usd": collected.get("cost_usd"),
+        "tokens": {name: collected.get(name) for name in _TOKENS} if "base_url" in collected else None,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from potstill.models.fetch import cached
 from potstill.models.folder import context_tokens
 from potstill.progress import Reporter, Silent
 from potstill.records import Prompt, canonical_json
+from potstill.run.cost import Cost, Recorded, asking_prices, bounds, recorded
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.needs import Needs, Tokens, estimate_needs
 from potstill.run.stages import questions
@@ -47,7 +48,7 @@ class Plan:
     answered: int
     tokens: Tokens
     answer_tokens_at_most: int
-    cost_usd_at_most: float | None  # of the requests still to be sent; None for a local teacher and for unknown prices
+    cost: Cost | None  # of the requests still to be sent; None for a local teacher and for unknown prices
     needs: Needs
     teachers: tuple[str, ...]  # in words, where there are several
     tokenizers: tuple[str, ...]
@@ -87,11 +88,11 @@ class Plan:
         endpoint = self.recipe.teacher.endpoint
         if endpoint is None:
             return "none (local teachers)" if self.recipe.more_teachers else "none (local teacher)"
-        if self.cost_usd_at_most is None:
+        if self.cost is None:
             return "unknown (teacher.endpoint.price_per_million is not in the recipe)"
         budget = self.recipe.collect.budget_usd
         stop = f"; the budget stops new requests before ${budget:,.2f}" if budget is not None else ""
-        return f"at most ${self.cost_usd_at_most:,.2f}{stop}"
+        return f"{self.cost.in_words(self.answered)}{stop}"
 
     def _needs(self) -> list[str]:
         needs = self.needs
@@ -141,7 +142,8 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
     asked = with_tools(found.prompts, recipe.collect.tools or ())
     tokens = _count_tokens(recipe, asked, teachers, reporter)
     requests = len(found.prompts) * recipe.collect.answers_per_prompt
-    answered = min(_answered(recipe, found.prompts, folder), requests)
+    so_far = _so_far(recipe, found.prompts, folder)
+    answered = min(so_far.answers, requests)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     scoring = _scoring(recipe, tokens, len(found.prompts) - holdout)
     return Plan(
@@ -155,7 +157,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         answered=answered,
         tokens=tokens,
         answer_tokens_at_most=requests * recipe.collect.max_new_tokens,
-        cost_usd_at_most=_cost(recipe, tokens.prompt, requests, answered, scoring),
+        cost=_cost(recipe, tokens.prompt, requests, so_far, scoring),
         scoring=scoring,
         needs=estimate_needs(recipe, found.prompts, tokens, teachers, folder),
         teachers=describe_teachers(recipe, found.prompts, teachers),
@@ -212,17 +214,13 @@ def _own_share(prompts: Sequence[Prompt]) -> float:
     return 1 - shared / total if total else 1.0
 
 
-def _answered(recipe: Recipe, prompts: tuple[Prompt, ...], folder: Path) -> int:
+def _so_far(recipe: Recipe, prompts: tuple[Prompt, ...], folder: Path) -> Recorded:
     """Answers of an earlier start that this recipe will not ask for again."""
     if not (folder / "answers.sqlite").is_file() or not (folder / "recipe.yaml").is_file():
-        return 0
+        return Recorded()
     if questions(read_recipe(folder)) != questions(recipe):
-        return 0
-    from potstill.store.journal import Journal
-
-    wanted = {prompt.hash for prompt in prompts}
-    with Journal(folder / "answers.sqlite", read_only=True) as journal:
-        return sum(row.prompt_hash in wanted for row in journal.answers())
+        return Recorded()
+    return recorded(folder / "answers.sqlite", {prompt.hash for prompt in prompts}, asking_prices(recipe))
 
 
 def _scoring(recipe: Recipe, tokens: Tokens, train_prompts: int) -> Scoring | None:
@@ -236,15 +234,16 @@ def _scoring(recipe: Recipe, tokens: Tokens, train_prompts: int) -> Scoring | No
     return Scoring(requests, math.ceil(requests * (tokens.prompt_train / max(train_prompts, 1) + longest)))
 
 
-def _cost(recipe: Recipe, prompt_tokens: int, requests: int, answered: int, scoring: Scoring | None) -> float | None:
-    endpoint = recipe.teacher.endpoint
-    if endpoint is None or endpoint.price_per_million is None or not requests:
+def _cost(recipe: Recipe, prompt_tokens: int, requests: int, so_far: Recorded, scoring: Scoring | None) -> Cost | None:
+    endpoint, prices = recipe.teacher.endpoint, asking_prices(recipe)
+    if endpoint is None or endpoint.price_per_million is None or prices is None or not requests:
         return None
-    prices = endpoint.price_per_million
-    asked = prompt_tokens * recipe.collect.answers_per_prompt * prices.input
-    said = requests * recipe.collect.max_new_tokens * prices.output
-    scored = scoring.tokens * prices.input + scoring.requests * prices.output if scoring is not None else 0.0
-    return ((asked + said) * (requests - answered) / requests + scored) / 1e6
+    left = requests - min(so_far.answers, requests)
+    asked = prompt_tokens * recipe.collect.answers_per_prompt * left / requests
+    least, most = bounds(prices, asked, left, recipe.collect.max_new_tokens)
+    online = endpoint.price_per_million  # scores are asked for while training waits
+    scored = (scoring.tokens * online.input + scoring.requests * online.output) / 1e6 if scoring is not None else 0.0
+    return Cost(least, most + scored, so_far.more_usd(left))
 
 
 def _tokenizers(recipe: Recipe, teacher: Path | None) -> tuple[str, ...]:
