@@ -133,6 +133,9 @@ def test_base_urls_that_are_none_or_hold_credentials_are_refused(url: str) -> No
         (ENDPOINT, "collect.signals", {"kind": "sampled"}, "needs a local teacher"),
         (ENDPOINT, "student", {"kind": "pruned", "keep_layers": 2}, "with an endpoint take model or scratch"),
         (ENDPOINT, "train.objective", {"kind": "forward_kl"}, "with an endpoint take cross_entropy"),
+        (SMALLEST, "collect.mode", "batch", "collect.mode: batch: needs teacher.endpoint"),
+        (SMALLEST, "collect.response_format", {"type": "object"}, "response_format: needs teacher.endpoint"),
+        (SMALLEST, "prompts.tools", "tools", "prompts.tools: needs teacher.endpoint"),
     ],
 )
 def test_parts_that_do_not_fit_say_what_to_take_instead(
@@ -202,10 +205,10 @@ def test_an_unknown_key_is_never_dropped(key: str, section: str) -> None:
 SECTION_KEYS = {
     "teacher": {"model", "endpoint", "sha256", "license", "weight", "tags"},
     "use": {"purpose", "competes_with_teacher_provider", "distributed", "commercial", "permission"},
-    "prompts": {"source", "field", "tag", "system", "examples", "holdout", "limit"},
+    "prompts": {"source", "field", "tools", "tag", "system", "examples", "holdout", "limit"},
     "collect": {
         "answers_per_prompt", "max_new_tokens", "temperature", "top_p", "seed", "batch_size", "signals", "budget_usd",
-        "train_on_truncated",
+        "train_on_truncated", "mode", "batch", "tools", "tool_choice", "response_format",
     },
     "student": {"kind", "keep_layers", "calibration_tokens", "lora"},
     "train": {

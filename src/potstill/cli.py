@@ -232,7 +232,7 @@ batch = typer.Typer(
     name="batch",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Batch files by hand, for a provider where you upload them yourself (collect.mode: batch does it for you).",
+    help="Write and read batch files by hand.",
 )
 app.add_typer(batch)
 

@@ -81,7 +81,8 @@ class Reply:
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     served_model: str | None = None
-    # Per answer token: {"token": str, "logprob": nats, "top": [[token, logprob], …]}; empty where there are none.
+    # Per answer token: {"token": str, "logprob": nats, "top": [[token, logprob], …], "tail": the probability of all
+    # tokens that are not in "top"}; empty where there are none.
     top_logprobs: tuple[Mapping[str, Any], ...] = ()
     # As the server gave them: {"id", "type": "function", "function": {"name", "arguments": JSON text}}.
     tool_calls: tuple[Mapping[str, Any], ...] = ()

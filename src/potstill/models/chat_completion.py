@@ -121,7 +121,10 @@ def _token(token: Mapping[str, Any]) -> Mapping[str, Any]:
     top = [[_text(entry.get("token")), _nats(entry), *_odd_bytes(entry)] for entry in entries]
     odd = _odd_bytes(token)
     bytes_kept = {"bytes": odd[0]} if odd else {}
-    return {"token": _text(token.get("token")), "logprob": _nats(token), "top": top} | bytes_kept
+    # Rounded logprobs may sum to a little over 1.
+    tail = max(0.0, 1.0 - math.fsum(math.exp(min(_nats(one) or 0.0, 0.0)) for one in entries)) if top else None
+    kept = {"token": _text(token.get("token")), "logprob": _nats(token), "top": top}
+    return kept | ({} if tail is None else {"tail": tail}) | bytes_kept
 
 
 def _nats(entry: Mapping[str, Any]) -> float | None:
