@@ -133,6 +133,9 @@ def test_base_urls_that_are_none_or_hold_credentials_are_refused(url: str) -> No
         (ENDPOINT, "collect.signals", {"kind": "sampled"}, "needs a local teacher"),
         (ENDPOINT, "student", {"kind": "pruned", "keep_layers": 2}, "with an endpoint take model or scratch"),
         (ENDPOINT, "train.objective", {"kind": "forward_kl"}, "with an endpoint take cross_entropy"),
+        (SMALLEST, "collect.mode", "batch", "collect.mode: batch: needs teacher.endpoint"),
+        (SMALLEST, "collect.response_format", {"type": "object"}, "response_format: needs teacher.endpoint"),
+        (SMALLEST, "prompts.tools", "tools", "prompts.tools: needs teacher.endpoint"),
     ],
 )
 def test_parts_that_do_not_fit_say_what_to_take_instead(
@@ -203,12 +206,12 @@ SECTION_KEYS = {
     "teacher": {"model", "endpoint", "sha256", "license", "weight", "tags"},
     "use": {"purpose", "competes_with_teacher_provider", "distributed", "commercial", "permission"},
     "prompts": {
-        "source", "format", "field", "dataset_split", "job", "job_key", "tag", "system", "examples", "holdout", "limit",
-        "grow",
+        "source", "format", "field", "dataset_split", "job", "job_key", "tools", "tag", "system", "examples", "holdout",
+        "limit", "grow",
     },
     "collect": {
         "answers_per_prompt", "max_new_tokens", "temperature", "top_p", "seed", "batch_size", "signals", "budget_usd",
-        "train_on_truncated",
+        "train_on_truncated", "mode", "batch", "tools", "tool_choice", "response_format",
     },
     "screen": {
         "refusals", "languages", "repeated_ngrams", "exact_duplicates", "near_duplicates", "json_schema",

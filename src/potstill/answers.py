@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import PotstillError
-from potstill.records import Split, content_hash
-from potstill.rendering import Example, join, render_answer, render_prompt
+from potstill.records import Message, Prompt, Reply, Split, content_hash
+from potstill.rendering import Example, join, render_answer, render_calls, render_prompt
 from potstill.store.journal import Journal, Row
 from potstill.store.prompts import read_prompts
 from potstill.store.screening import left_out
@@ -50,14 +50,27 @@ def load_answers(
     for prompt in read_prompts(folder / "prompts.parquet"):
         if prompt.split != split:
             continue
-        ids = render_prompt(tokenizer, prompt.messages)
+        ids = render_prompt(tokenizer, prompt.messages, prompt.tools)
         for row, sampled in sorted(by_prompt.get(prompt.hash, []), key=lambda one: one[0].sample):
             if row.use not in uses or row.reply is None or row.key in screened:
                 continue
-            tokens = sampled if sampled is not None else render_answer(tokenizer, row.reply.text)
+            tokens = sampled if sampled is not None else _rendered(tokenizer, prompt, row.reply)
             example = join(ids, tokens, context_tokens, prompt.source)
-            asked, text = prompt.messages[-1].content, row.reply.text
+            asked, text = prompt.messages[-1].content, _shown(row.reply)
             answers.append(Answer(row.key, prompt.hash, row.sample, asked, text, example, prompt.tag))
     if not answers:
         raise PotstillError(f"{folder}: no usable answer among the {split} prompts; `potstill status` shows why")
     return answers
+
+
+def _rendered(tokenizer: Any, prompt: Prompt, reply: Reply) -> list[int]:
+    if not reply.tool_calls:
+        return render_answer(tokenizer, reply.text)
+    answer = Message("assistant", reply.text, reply.tool_calls)
+    return render_calls(tokenizer, prompt.messages, prompt.tools, answer, prompt.source)
+
+
+def _shown(reply: Reply) -> str:
+    """The answer as text, for people and for metrics of texts: what it says, then what it calls."""
+    calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in reply.tool_calls]
+    return "\n".join([*([reply.text] if reply.text else []), *calls])

@@ -144,6 +144,9 @@ def run(
         typer.Option("--until", metavar="STAGE", help="Last stage: terms, prompts, collect, train, evaluate, export."),
     ] = None,
     changes: SetOption = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Ask again what failed, also what the server refused for good.")
+    ] = False,
 ) -> None:
     """Run a recipe, or go on with a run that was stopped.
 
@@ -159,7 +162,7 @@ def run(
     from potstill.progress import Terminal
     from potstill.run import run as run_stages
 
-    folder = run_stages(recipe, out, until, changes or (), Terminal())
+    folder = run_stages(recipe, out, until, changes or (), Terminal(), retry_errors=retry_errors)
     typer.echo(f"done: {folder}")
 
 
@@ -277,6 +280,53 @@ def doctor(
         counts = write_out(examined, files, export, wanted, job_key)
         written = ", ".join(f"{name}.jsonl {count:,}" for name, count in counts.items())
         typer.echo(f"wrote {export}: {written}", err=as_json)
+
+
+batch = typer.Typer(
+    name="batch",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Write and read batch files by hand.",
+)
+app.add_typer(batch)
+
+
+@batch.command("write")
+@verb
+def batch_write(
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    folder: Annotated[
+        Path | None, typer.Option("--run", metavar="RUN", help="Run folder.", show_default="runs/NAME")
+    ] = None,
+    changes: SetOption = None,
+) -> None:
+    """Write what is not answered yet as input files in OpenAI's batch form.
+
+    Example: potstill batch write recipe.yaml --out upload
+    """
+    from potstill.progress import Terminal
+    from potstill.run.batch import write_batch
+
+    run_folder, files = write_batch(recipe, out, folder, changes or (), Terminal())
+    for file in files:
+        typer.echo(f"wrote {file}")
+    typer.echo(f"then: potstill batch read {run_folder} FILE..." if files else "nothing is left to ask")
+
+
+@batch.command("read")
+@verb
+def batch_read(
+    folder: RunArgument,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Output and error files of the provider.")],
+) -> None:
+    """Put a provider's output and error files into a run's journal, in whatever order; reading twice does no harm.
+
+    Example: potstill batch read runs/glossary batch_1_output.jsonl batch_1_error.jsonl
+    """
+    from potstill.run.batch import read_batch
+
+    typer.echo(f"{folder}: {read_batch(folder, files)}; `potstill run` goes on with them")
 
 
 def _print_comparison(one: "Comparison") -> None:

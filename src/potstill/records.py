@@ -22,10 +22,29 @@ def content_hash(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; role is "system", "user" or "assistant"."""
+    """One turn of a conversation; role is "system", "user", "assistant" or "tool".
+
+    An assistant's turn may call tools, in the form of chat completions (arguments are JSON text); a tool's turn says
+    which of these calls it answers.
+    """
 
     role: str
     content: str
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it: role and content alone where there are no tools, so that hashes of old prompts hold."""
+        turn: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            turn["tool_calls"] = [dict(call) for call in self.tool_calls]
+        return turn | ({} if self.tool_call_id is None else {"tool_call_id": self.tool_call_id})
+
+    @classmethod
+    def read(cls, turn: Mapping[str, Any]) -> "Message":
+        """The turn that `plain` gave."""
+        return cls(turn["role"], turn["content"], tuple(turn.get("tool_calls", ())), turn.get("tool_call_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +58,14 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation that waits for an answer. `hash` is `content_hash` of its messages."""
+    """A conversation that waits for an answer. `hash` is that of its messages, and of the row's own tools if any."""
 
     messages: tuple[Message, ...]
     split: Split
     source: str  # file and line, or another place that a person can open
     hash: str
     tag: str | None = None  # what teachers may be chosen by; no part of the hash
+    tools: tuple[Mapping[str, Any], ...] = ()  # that the answer may call: the row's own, else the recipe's
     grown: Grown | None = None  # None: it stands in the source
 
 
@@ -71,8 +91,11 @@ class Reply:
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     served_model: str | None = None
-    # Per answer token: {"token": str, "logprob": nats, "top": [[token, logprob], …]}; empty where there are none.
+    # Per answer token: {"token": str, "logprob": nats, "top": [[token, logprob], …], "tail": the probability of all
+    # tokens that are not in "top"}; empty where there are none.
     top_logprobs: tuple[Mapping[str, Any], ...] = ()
+    # As the server gave them: {"id", "type": "function", "function": {"name", "arguments": JSON text}}.
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Renders a conversation to token ids through the model's own chat template, with the mask of what is supervised."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,17 +25,52 @@ class Example:
         return len(self.tokens) - self.prompt_length
 
 
-def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Token ids of a conversation up to where the assistant starts to answer.
+def render_prompt(tokenizer: Any, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+    """Token ids of a conversation, with the tools it may use, up to where the assistant starts to answer.
 
     The template's own text brings every special token, so none is added: no second BOS.
     """
-    turns = [{"role": message.role, "content": message.content} for message in messages]
     if getattr(tokenizer, "chat_template", None) is None:
         text = "\n\n".join(message.content for message in messages) + "\n\n"
         return list(tokenizer(text)["input_ids"])
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return list(tokenizer(written(tokenizer, messages, tools), add_special_tokens=False)["input_ids"])
+
+
+def written(
+    tokenizer: Any, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), *, answered: bool = False
+) -> str:
+    """A conversation as the chat template writes it; `answered` if its last turn is the answer."""
+    given = {"tools": [dict(tool) for tool in tools]} if tools else {}
+    turns = [_turn(message) for message in messages]
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=not answered, **given)
+    return text
+
+
+def render_calls(
+    tokenizer: Any, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], answer: Message, where: str
+) -> list[int]:
+    """Token ids of an answer that calls tools, as the chat template writes it after the prompt, up to its end of turn.
+
+    Raises RecipeError where the template writes the prompt otherwise once there is an answer.
+    """
+    prompt, end = written(tokenizer, messages, tools), end_of_turn(tokenizer)
+    whole = written(tokenizer, (*messages, answer), tools, answered=True)
+    if not whole.startswith(prompt):
+        raise RecipeError(f"{where}: the student's chat template does not continue its own prompt with a tool call")
+    tokens = list(tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"])
+    return [*(tokens[: tokens.index(end)] if end in tokens else tokens), end]
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    """A message as chat templates take it: the arguments of calls as objects, not as JSON text."""
+    turn = message.plain
+    if message.tool_calls:
+        functions = [(call, call["function"]) for call in message.tool_calls]
+        turn["tool_calls"] = [
+            {**call, "function": {**function, "arguments": json.loads(function["arguments"])}}
+            for call, function in functions
+        ]
+    return turn
 
 
 def render_answer(tokenizer: Any, text: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import random
 import signal
@@ -452,7 +453,7 @@ def test_top_logprobs_reach_the_journal(server: ScriptedServer, tmp_path: Path) 
     assert server.calls[0].body["top_logprobs"] == 3
     with Journal(tmp_path / "answers.sqlite", read_only=True) as journal:
         found = [row.reply.top_logprobs for row in journal.answers(with_logprobs=True) if row.reply]
-    assert found == [({"token": "A", "logprob": -0.1, "top": [["A", -0.1]]},)] * 2
+    assert found == [({"token": "A", "logprob": -0.1, "top": [["A", -0.1]], "tail": 1 - math.exp(-0.1)},)] * 2
 
 
 def test_a_full_disk_ends_it_with_one_line_and_what_was_kept_is_kept(

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from batch_server import answered
 from test_run import write_recipe
 
 from tiny import make_tiny_model
@@ -68,7 +70,23 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     write_log(folder / "log.jsonl")
+    _write_served(folder)
     return folder
+
+
+def _write_served(folder: Path) -> None:
+    """served.yaml, a recipe with an endpoint nobody asks, and output.jsonl, what a provider answers its batch."""
+    teacher = {"endpoint": {"base_url": "http://127.0.0.1:9/v1", "model": "big"}, "license": "apache-2.0"}
+    student = {"kind": "scratch", "config": {"model_type": "llama"}, "tokenizer": "path:none"}
+    served = yaml.safe_load((folder / "recipe.yaml").read_text()) | {
+        "name": "served", "teacher": teacher, "student": student, "collect": {"max_new_tokens": 10},
+    }  # fmt: skip
+    (folder / "served.yaml").write_text(yaml.safe_dump(served))
+    words = ["-m", "potstill", "batch", "write", "served.yaml", "--out", "earlier"]
+    subprocess.run([sys.executable, *words], cwd=folder, check=True, capture_output=True)
+    asked = (folder / "earlier" / "batch-0001.jsonl").read_text().splitlines()
+    answers = [json.dumps(answered(json.loads(line))) for line in asked]
+    (folder / "output.jsonl").write_text("\n".join(answers))
 
 
 @pytest.mark.parametrize("command", commands("potstill"))

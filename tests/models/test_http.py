@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import socket
 import ssl
 import subprocess
@@ -158,8 +159,19 @@ def test_top_logprobs_are_read_and_left_out_of_the_raw_reply(server: ScriptedSer
     reply = reply_to(server, answer("A", logprobs={"content": content}), sampling=SAMPLING)
     odd = "\N{REPLACEMENT CHARACTER}"
     assert reply.top_logprobs == (
-        {"token": "A", "logprob": -0.1, "top": [["A", -0.1], [odd, -3.0, [0xE6]]]},
-        {"token": odd, "logprob": -3.0, "top": [[odd, -3.0, [0xE6]]], "bytes": [0xE6]},
+        {
+            "token": "A",
+            "logprob": -0.1,
+            "top": [["A", -0.1], [odd, -3.0, [0xE6]]],
+            "tail": pytest.approx(1 - math.exp(-0.1) - math.exp(-3.0)),
+        },
+        {
+            "token": odd,
+            "logprob": -3.0,
+            "top": [[odd, -3.0, [0xE6]]],
+            "tail": pytest.approx(1 - math.exp(-3.0)),
+            "bytes": [0xE6],
+        },
     )
     body = request_body("m", QUESTION, Sampling(1, 1, 1, 0, top_logprobs=5))
     assert (body["logprobs"], body["top_logprobs"]) == (True, 5)

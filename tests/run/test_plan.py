@@ -121,12 +121,14 @@ def test_several_teachers_are_listed_and_counted(recipe: Make, tmp_path: Path, m
 
 def test_costs_of_an_endpoint(recipe: Make) -> None:
     unpriced = plan(recipe(teacher={"endpoint": ENDPOINT}, student=TEXT_STUDENT))
-    assert unpriced.cost_usd_at_most is None
+    assert unpriced.cost is None
     assert any(line.startswith("cost: unknown") for line in unpriced.lines())
     collect = {"max_new_tokens": 10, "budget_usd": 1.5}
     made = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, collect=collect))
     expected = (made.tokens.prompt * 1000.0 + 10 * 10 * 2000.0) / 1e6
-    assert made.cost_usd_at_most == pytest.approx(expected)
+    assert made.cost is not None
+    assert made.cost.at_most == pytest.approx(expected)
+    assert made.cost.at_least == pytest.approx((made.tokens.prompt * 1000.0 + 10 * 2000.0) / 1e6)
     assert any("the budget stops new requests before $1.50" in line for line in made.lines())
 
 
@@ -149,9 +151,10 @@ def test_answers_of_an_earlier_start_are_counted(recipe: Make, tmp_path: Path) -
         journal.finish_many(Finish(one.key, Reply("yes", "stop"), "ok") for one in requests[:4])
     made = plan(asked, folder)
     assert (made.requests, made.answered) == (10, 4)
-    whole = plan(asked, tmp_path / "elsewhere").cost_usd_at_most
+    whole = plan(asked, tmp_path / "elsewhere").cost
     assert whole is not None
-    assert made.cost_usd_at_most == pytest.approx(whole * 0.6)
+    assert made.cost is not None
+    assert made.cost.at_most == pytest.approx(whole.at_most * 0.6)
     other = recipe(
         teacher={"endpoint": PRICED}, student=TEXT_STUDENT, collect={"max_new_tokens": 10, "temperature": 0.1}
     )
@@ -166,10 +169,11 @@ def test_what_scoring_costs_is_in_the_plan(recipe: Make) -> None:
     assert scored.scoring is not None
     assert scored.scoring.requests == 3 * scored.train_prompts
     assert scored.scoring.tokens == 3 * (scored.tokens.prompt_train + 6 * scored.train_prompts)
-    assert plain.cost_usd_at_most is not None
+    assert plain.cost is not None
+    assert scored.cost is not None
     prices = PRICED["price_per_million"]
     more = (scored.scoring.tokens * prices["input"] + scored.scoring.requests * prices["output"]) / 1e6
-    assert scored.cost_usd_at_most == pytest.approx(plain.cost_usd_at_most + more)
+    assert scored.cost.at_most == pytest.approx(plain.cost.at_most + more)
     assert f"scoring: at most {scored.scoring.requests:,} requests" in "\n".join(scored.lines())
     assert "the endpoint's must be the student's" in "\n".join(scored.lines())
     half = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, train={"on_policy": {"fraction": 0.5}}))

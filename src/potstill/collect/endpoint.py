@@ -3,19 +3,21 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from potstill import config
+from potstill.collect.asking import check_student_takes_tools, requests
+from potstill.collect.batch import collect_in_batches, refuse_while_under_way
 from potstill.collect.sender import Limits, Sender
 from potstill.collect.table import write_answers_table
 from potstill.errors import PotstillError, RecipeError, TermsStopped
-from potstill.models.http import Answers, Endpoint, Sampling, request_body
+from potstill.models.http import Answers, Endpoint
 from potstill.models.route import Clock, Sleep
 from potstill.progress import Reporter
-from potstill.records import Clearance, Prompt, StageResult, content_hash
-from potstill.store.journal import Counts, Journal, Request, make_request, request_seed
+from potstill.records import Clearance, Prompt, StageResult, canonical_json, content_hash
+from potstill.store.journal import Counts, Journal
 from potstill.store.scores import spent_usd as spent_by_run
 
 
@@ -46,14 +48,19 @@ def collect_endpoint(
     prices, budget_usd = section.price_per_million, recipe.collect.budget_usd
     if budget_usd is not None and prices is None:
         raise RecipeError("collect.budget_usd: needs teacher.endpoint.price_per_million, or what is spent is unknown")
+    check_student_takes_tools(recipe, prompts, reporter)
     limits = Limits(section.concurrency, section.max_attempts, prices, budget_usd, recipe.judge_prices)
     with Journal(folder / "answers.sqlite") as journal:
         plan = content_hash([_plan(recipe, section), _digest(prompts)])
         if not journal.holds(plan):
-            journal.add(_requests(recipe, section, prompts), plan)
+            journal.add(requests(recipe, section, prompts), plan)
         journal.retry_errors(permanent=retry_refused)
         try:
-            asyncio.run(_send(model or Endpoint(section), journal, limits, reporter, clock, sleep))
+            if recipe.collect.mode == "batch":
+                asyncio.run(collect_in_batches(recipe, section, journal, reporter, sleep))
+            else:
+                refuse_while_under_way(journal)
+                asyncio.run(_send(model or Endpoint(section), journal, limits, reporter, clock, sleep))
         finally:
             journal.requeue()
         counts = journal.counts()
@@ -89,27 +96,18 @@ async def _send(
             await sender.run()
 
 
-def _requests(recipe: config.Recipe, section: config.Endpoint, prompts: Sequence[Prompt]) -> Iterator[Request]:
-    collect, signals = recipe.collect, recipe.signals
-    k = signals.k if isinstance(signals, config.TopKSignals) else 0
-    for prompt in prompts:
-        for sample in range(collect.answers_per_prompt):
-            seed = request_seed(collect.seed, prompt.hash, sample)
-            sampling = Sampling(collect.temperature, collect.top_p, collect.max_new_tokens, seed, k)
-            body = request_body(section.model, prompt.messages, sampling)
-            yield make_request(prompt, sample, body, section.base_url)
-
-
 def _plan(recipe: config.Recipe, section: config.Endpoint) -> Mapping[str, Any]:
     """Everything besides the prompts that the requests are made from."""
-    asked = recipe.collect.model_dump(mode="json", exclude={"budget_usd", "batch_size", "train_on_truncated"})
-    return {"base_url": section.base_url, "model": section.model, "collect": asked}
+    unasked = {"budget_usd", "batch_size", "train_on_truncated", "mode", "batch"}
+    asked = recipe.collect.model_dump(mode="json", exclude=unasked)
+    special = {"token_limit_field": section.token_limit_field, "extra_body": dict(section.extra_body)}
+    return {"base_url": section.base_url, "model": section.model, "collect": asked, **special}
 
 
 def _digest(prompts: Sequence[Prompt]) -> str:
     digest = hashlib.sha256()
     for prompt in prompts:
-        digest.update(f"{prompt.hash} {prompt.split}\n".encode())
+        digest.update(f"{prompt.hash} {prompt.split} {canonical_json(prompt.tools)}\n".encode())
     return digest.hexdigest()
 
 

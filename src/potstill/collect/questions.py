@@ -37,7 +37,7 @@ def ask(recipe: Recipe, tokenizer: Any, revision: str, prompts: Sequence[Prompt]
             seed = request_seed(collect.seed, prompt.hash, sample)
             body = {
                 "model": revision,
-                "messages": [{"role": one.role, "content": one.content} for one in prompt.messages],
+                "messages": [one.plain for one in prompt.messages],
                 "temperature": collect.temperature, "top_p": collect.top_p, "max_tokens": collect.max_new_tokens,
                 "seed": seed,
                 # Not part of the answer, but kept with it: other signals are other rows.

@@ -1,6 +1,6 @@
 """Says of each reply whether it can be trained on, and if not why; nothing is deleted."""
 
-from potstill.models.chat_completion import CUT, FILTERED, REFUSED
+from potstill.models.chat_completion import CUT, FILTERED, REFUSED, holds_object
 from potstill.records import Reply
 from potstill.store.journal import Use
 
@@ -15,6 +15,8 @@ def usable(reply: Reply) -> Use:
         return "refused"
     if reason in FILTERED:
         return "filtered"
-    if not reply.text.strip():
+    if not reply.text.strip() and not reply.tool_calls:
         return "reasoning_only" if reply.reasoning.strip() else "empty"
-    return "truncated" if reason in CUT else "ok"
+    if reason in CUT:
+        return "truncated"
+    return "ok" if all(holds_object(call["function"]["arguments"]) for call in reply.tool_calls) else "malformed"

@@ -41,6 +41,8 @@ SCHEMA = pa.schema(
 )
 # With several teachers: who wrote the answer, by its name in the recipe, and by what it was chosen.
 _SEVERAL = (pa.field("writer", pa.string(), nullable=False), pa.field("tag", pa.string()))
+# Where answers may call tools: the tools that the request had and the calls, both JSON.
+_CALLING = (pa.field("tools", pa.string()), pa.field("tool_calls", pa.string()))
 _SUMMED = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd")
 
 
@@ -50,14 +52,15 @@ def write_answers_table(
     """Write the wanted rows that have an outcome, in the prompts' order; the file appears whole or not at all.
 
     `writers` names the teacher of each prompt, by the prompt's hash, where there are several: the table then has a
-    column for it and one for the prompt's tag.
+    column for it and one for the prompt's tag. Where prompts have tools, there are columns for them and for the calls.
 
     Returns the sums over all answers of the token counts and cost_usd; None where an answer does not tell. Raises
     PotstillError where the journal holds a request for a prompt that is not given, or the file cannot be written.
     """
     by_hash = {prompt.hash: prompt.messages for prompt in prompts}
     tags = {prompt.hash: prompt.tag for prompt in prompts}
-    schema = SCHEMA if writers is None else pa.schema([*SCHEMA, *_SEVERAL])
+    calling = any(prompt.tools for prompt in prompts)
+    schema = pa.schema([*SCHEMA, *(_SEVERAL if writers is not None else ()), *(_CALLING if calling else ())])
     totals: dict[str, float | None] = dict.fromkeys(_SUMMED, 0)
     with written_whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(journal, by_hash):
@@ -79,7 +82,7 @@ def _groups(journal: Journal, by_hash: Mapping[str, Sequence[Message]]) -> Itera
 def _columns(row: Row, by_hash: Mapping[str, Sequence[Message]], origin: Path) -> dict[str, Any]:
     if row.prompt_hash not in by_hash:
         raise PotstillError(f"{origin}: request {row.key[:12]} belongs to a prompt that this run does not have")
-    messages = [{"role": one.role, "content": one.content} for one in by_hash[row.prompt_hash]]
+    messages = [one.plain for one in by_hash[row.prompt_hash]]
     base_url, reply = row.request["base_url"], row.reply
     columns: dict[str, Any] = {
         "request_key": row.key,
@@ -92,12 +95,14 @@ def _columns(row: Row, by_hash: Mapping[str, Sequence[Message]], origin: Path) -
         "teacher": row.request["body"].get("model"),
         "host": urlsplit(base_url).hostname if base_url else None,
         "cost_usd": row.cost_usd,
+        "tools": canonical_json(tools) if (tools := row.request["body"].get("tools")) else None,
         "finished": int(row.finished_s * 1e6) if row.finished_s is not None else None,
     }
     if reply is None:
         return columns
     return columns | {
         "answer": reply.text,
+        "tool_calls": canonical_json(reply.tool_calls) if reply.tool_calls else None,
         "reasoning": reply.reasoning,
         "finish_reason": reply.finish_reason,
         "served_model": reply.served_model,

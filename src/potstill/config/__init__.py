@@ -4,6 +4,7 @@ from potstill.config.load import load_recipe, recipe_from
 from potstill.config.recipe import FIGURES, Condition, Recipe, parse_condition
 from potstill.config.screening import EvaluationSet, Judge, NearDuplicates, RepeatedNgrams, Screen
 from potstill.config.sections import (
+    BatchFiles,
     Collect,
     Endpoint,
     Evaluate,
@@ -34,6 +35,7 @@ from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Tr
 __all__ = [
     "FIGURES",
     "FIRST",
+    "BatchFiles",
     "Collect",
     "Condition",
     "Endpoint",

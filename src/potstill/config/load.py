@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from potstill.config.recipe import Recipe
+from potstill.config.requests import read_files
 from potstill.config.sections import ModelStudent, PrunedStudent, ScratchStudent, Teacher
 from potstill.errors import RecipeError
 
@@ -37,7 +38,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def recipe_from(data: Mapping[str, Any], base: Path, origin: str) -> Recipe:
     """Check a recipe that is a mapping already; relative paths start from `base`, and errors name `origin`."""
     try:
-        recipe = Recipe.model_validate(data)
+        recipe = Recipe.model_validate(read_files(data, base, origin))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

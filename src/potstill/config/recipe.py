@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from potstill.config import teachers as several
+from potstill.config.requests import TOOL_CHOICES, tool_names
 from potstill.config.screening import Screen
 from potstill.config.sections import (
     Collect,
@@ -88,13 +89,8 @@ class Recipe(Section):
                 "train.on_policy: cross_entropy on what the student wrote itself would teach it nothing; "
                 "take a divergence"
             )
-        judge = self.screen.judge
-        if judge is not None and judge.minimum > judge.scale:
-            raise ValueError(f"screen.judge.minimum: {judge.minimum} is over the scale of {judge.scale}")
-        if judge is not None and self.collect.budget_usd is not None and judge.endpoint.price_per_million is None:
-            raise ValueError(
-                "collect.budget_usd: needs screen.judge.endpoint.price_per_million too, or what is spent is unknown"
-            )
+        self._check_judge()
+        self._check_requests()
         several.check_mixture(self.teachers, self.train, self.objective, self.signals)
         if self.train.cross_tokenizer:
             self._check_cross_tokenizer()
@@ -102,6 +98,38 @@ class Recipe(Section):
         if not local and tuned and not self.scores_rollouts:
             raise ValueError("evaluate.baselines: with an endpoint, training is fine-tuning already")
         return self
+
+    def _check_requests(self) -> None:
+        """Raises ValueError where a request cannot be made as it says, or not to this teacher."""
+        collect, tools_field = self.collect, self.prompts.tools
+        served_only = {
+            "collect.tools": collect.tools, "collect.tool_choice": collect.tool_choice, "prompts.tools": tools_field,
+            "collect.response_format": collect.response_format,
+            "collect.mode: batch": collect.mode == "batch",
+        }  # fmt: skip
+        if self.teacher.endpoint is None:
+            for name, value in served_only.items():
+                if value:
+                    raise ValueError(f"{name}: needs teacher.endpoint; local weights only write text")
+        if collect.tool_choice is None:
+            return
+        if not collect.tools and tools_field is None:
+            raise ValueError("collect.tool_choice: there are no tools to choose from; give collect.tools")
+        names = tool_names(collect.tools or ())
+        if collect.tool_choice not in (*TOOL_CHOICES, *names) and tools_field is None:
+            raise ValueError(
+                f"collect.tool_choice: {collect.tool_choice!r} is neither {', '.join(TOOL_CHOICES)} nor one of the "
+                f"tools, which are {', '.join(names)}"
+            )
+
+    def _check_judge(self) -> None:
+        judge = self.screen.judge
+        if judge is not None and judge.minimum > judge.scale:
+            raise ValueError(f"screen.judge.minimum: {judge.minimum} is over the scale of {judge.scale}")
+        if judge is not None and self.collect.budget_usd is not None and judge.endpoint.price_per_million is None:
+            raise ValueError(
+                "collect.budget_usd: needs screen.judge.endpoint.price_per_million too, or what is spent is unknown"
+            )
 
     def _top_k_fits(self, signals: TopKSignals) -> None:
         if self.teacher.model is None and signals.k > _SERVERS_REPORT:

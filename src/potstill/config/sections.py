@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from potstill.config.requests import asked_format, check_extra_body, check_tools
 
 
 class Section(BaseModel):
@@ -20,6 +22,16 @@ class Prices(Section):
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cached_input: float | None = Field(default=None, ge=0)
+    batch_discount: float = Field(default=0, ge=0, lt=1)  # share of the price that a batch API takes off: 0.5 is half
+
+    @property
+    def in_batches(self) -> "Prices":
+        """The prices of a batch API."""
+        kept = 1 - self.batch_discount
+        cached = None if self.cached_input is None else self.cached_input * kept
+        return self.model_copy(
+            update={"input": self.input * kept, "output": self.output * kept, "cached_input": cached}
+        )
 
 
 class Server(Section):
@@ -37,6 +49,10 @@ class Endpoint(Server):
     """A server that answers as the teacher, and what it costs."""
 
     price_per_million: Prices | None = None
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # what this server calls it
+    extra_body: Mapping[str, Any] = Field(default_factory=dict)  # added to each request; part of its key
+
+    _extra_fits = field_validator("extra_body")(check_extra_body)
 
 
 class RolloutServer(Server):
@@ -122,6 +138,7 @@ class Prompts(Section):
     dataset_split: str | None = None  # of a dataset folder that has several
     job: str | None = None  # of a log: take only the requests of this job
     job_key: str | None = None  # of a log: the dotted name of the field that holds the job; None: the usual ones
+    tools: str | None = None  # the field that holds a row's own tools, a list of functions or null
     tag: str | None = None  # the field that holds a prompt's tag, a text or null: teachers may be chosen by it
     system: str | None = None  # put before each prompt that brings no system message of its own
     examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too
@@ -165,6 +182,16 @@ class NoSignals(Section):
 Signals = Annotated[SampledSignals | FullSignals | TopKSignals | NoSignals, Field(discriminator="kind")]
 
 
+class BatchFiles(Section):
+    """How requests are cut into files for a batch API, and how it is asked for them."""
+
+    requests_per_file: int = Field(default=50_000, ge=1)
+    bytes_per_file: int = Field(default=200_000_000, ge=10_000)
+    at_once: int = Field(default=10, ge=1)  # batches under way at the provider
+    completion_window: str = "24h"
+    poll_s: float = Field(default=60, gt=0)  # the longest time between two questions how far a batch is
+
+
 class Collect(Section):
     """How the teacher is asked. `temperature` is that of sampling; the objective has one of its own."""
 
@@ -177,6 +204,14 @@ class Collect(Section):
     signals: Signals | None = None  # None: sampled for a local teacher, none for an endpoint
     budget_usd: float | None = Field(default=None, gt=0)
     train_on_truncated: bool = False  # and evaluate on them
+    mode: Literal["online", "batch"] = "online"  # batch: through the server's files and batches interface
+    batch: BatchFiles = BatchFiles()
+    tools: tuple[Mapping[str, Any], ...] | None = None  # functions that answers may call; a row's own come first
+    tool_choice: str | None = None  # auto, none, required, or the name of a tool; None leaves it to the server
+    response_format: Mapping[str, Any] | None = None  # a JSON schema becomes {type: json_schema, strict}
+
+    _tools_fit = field_validator("tools", mode="before")(lambda tools: None if tools is None else check_tools(tools))
+    _format_fits = field_validator("response_format")(lambda form: None if form is None else asked_format(form))
 
     @property
     def uses(self) -> frozenset[str]:

@@ -203,6 +203,9 @@ def _seconds(folder: Path, stage: str) -> float | None:
     return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.exists() else None
 
 
+_TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+
+
 def _data(folder: Path) -> dict[str, Any]:
     prompts, collected, trained = (_marker(folder, name) for name in ("prompts", "collect", "train"))
     screened = _marker(folder, "screen")
@@ -217,6 +220,7 @@ def _data(folder: Path) -> dict[str, Any]:
         "train_tokens": trained.get("train_tokens"), "supervised_tokens": trained.get("supervised_tokens"),
         "cost_usd": collected.get("cost_usd"),
         **({"judge_cost_usd": screened["judge"]["cost_usd"]} if "judge" in screened else {}),
+        "tokens": {name: collected.get(name) for name in _TOKENS} if "base_url" in collected else None,
     }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def read_reply(data: Any) -> tuple[Reply | None, str]:
         **read_usage(data),
         served_model=_text(data.get("model")) or None,
         top_logprobs=_logprobs(choice.get("logprobs")),
+        tool_calls=_calls(message.get("tool_calls")),
     )
     kept = {**data, "choices": [{**choice, "logprobs": None}, *data["choices"][1:]]} if reply.top_logprobs else data
     return reply, _whole_characters(json.dumps(kept, ensure_ascii=False))
@@ -64,6 +65,14 @@ def error_in(data: Any) -> tuple[int | None, str]:
         return None, ""
     code = error.get("code") if isinstance(error, Mapping) else None
     return (code if isinstance(code, int) and 300 <= code < 600 else None), in_words(json.dumps(data))
+
+
+def holds_object(text: Any) -> bool:
+    """Whether a text is a JSON object, as the arguments of a call have to be."""
+    try:
+        return isinstance(text, str) and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def in_words(text: str) -> str:
@@ -118,7 +127,10 @@ def _token(token: Mapping[str, Any]) -> Mapping[str, Any]:
     top = [[_text(entry.get("token")), _nats(entry), *_odd_bytes(entry)] for entry in entries]
     odd = _odd_bytes(token)
     bytes_kept = {"bytes": odd[0]} if odd else {}
-    return {"token": _text(token.get("token")), "logprob": _nats(token), "top": top} | bytes_kept
+    # Rounded logprobs may sum to a little over 1.
+    tail = max(0.0, 1.0 - math.fsum(math.exp(min(_nats(one) or 0.0, 0.0)) for one in entries)) if top else None
+    kept = {"token": _text(token.get("token")), "logprob": _nats(token), "top": top}
+    return kept | ({} if tail is None else {"tail": tail}) | bytes_kept
 
 
 def _nats(entry: Mapping[str, Any]) -> float | None:
@@ -131,6 +143,22 @@ def _odd_bytes(entry: Mapping[str, Any]) -> list[list[int]]:
     if not isinstance(spelled, list) or spelled == list(_text(entry.get("token")).encode()):
         return []
     return [spelled]
+
+
+def _calls(calls: Any) -> tuple[Mapping[str, Any], ...]:
+    """The calls of functions; servers that give arguments as an object instead of JSON text are brought to the text."""
+    if not isinstance(calls, list):
+        return ()
+    found = [(call, call["function"]) for call in calls if isinstance(call, Mapping) and _mapping(call.get("function"))]
+    return tuple(
+        {"id": _text(call.get("id")), "type": "function", "function": {"name": _text(function.get("name")), "arguments":
+         _arguments(function.get("arguments"))}}
+        for call, function in found
+    )  # fmt: skip
+
+
+def _arguments(value: Any) -> str:
+    return _text(value) if isinstance(value, str) else _whole_characters(json.dumps(value or {}, ensure_ascii=False))
 
 
 def _first(choices: Any) -> Mapping[str, Any] | None:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from potstill import config
 from potstill.models.chat_completion import error_in, in_words, read_reply
-from potstill.models.client import TEACHER, Client, Retry
+from potstill.models.client import TEACHER, Client, Fatal, Permanent, Retry
 from potstill.records import Message, ModelIdentity, Reply, canonical_json
 
 _TOKENS_A_MESSAGE = 16  # the most that a chat template adds around one message
@@ -24,6 +24,20 @@ class Sampling:
     top_logprobs: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a request says besides messages and sampling: what the answer may be made of, and one server's own fields.
+
+    A None in `extra` leaves out a field that the server refuses.
+    """
+
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
+    response_format: Mapping[str, Any] | None = None
+    token_limit_field: str = "max_tokens"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Answers(Protocol):
     """Whatever can stand where an endpoint stands."""
 
@@ -33,19 +47,33 @@ class Answers(Protocol):
         """Answer one request body; returns the reply and the raw JSON it was read from."""
 
 
-def request_body(model: str, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
+def request_body(
+    model: str, messages: Sequence[Message], sampling: Sampling, form: Form | None = None
+) -> dict[str, Any]:
     """The body of a chat completion. Everything is spelled out, because servers differ in their defaults."""
+    form = form or Form()
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "messages": [message.plain for message in messages],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "max_tokens": sampling.max_new_tokens,
+        form.token_limit_field: sampling.max_new_tokens,
         "seed": sampling.seed,
     }
     if sampling.top_logprobs:
         body |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
-    return body
+    if form.tools:
+        body["tools"] = [dict(tool) for tool in form.tools]
+        if form.tool_choice is not None:
+            body["tool_choice"] = form.tool_choice
+    if form.response_format is not None:
+        body["response_format"] = form.response_format
+    return {name: value for name, value in (body | dict(form.extra)).items() if value is not None}
+
+
+def token_limit(body: Mapping[str, Any]) -> int:
+    """The most tokens that a request lets its answer have."""
+    return int(body["max_tokens"] if "max_tokens" in body else body["max_completion_tokens"])
 
 
 def cost_usd(reply: Reply, prices: config.Prices | None) -> float | None:
@@ -72,8 +100,13 @@ def most_usd(body: Mapping[str, Any], prices: config.Prices | None) -> float:
     """The most that one request can cost: no tokenizer makes more tokens of a text than it has bytes."""
     if prices is None:
         return 0.0
-    input_tokens = sum(len(canonical_json(one).encode()) + _TOKENS_A_MESSAGE for one in body["messages"])
-    return float(input_tokens * prices.input + body["max_tokens"] * prices.output) / 1e6
+    parts = [
+        *body["messages"],
+        *body.get("tools", ()),
+        *([body["response_format"]] if "response_format" in body else ()),
+    ]
+    input_tokens = sum(len(canonical_json(one).encode()) + _TOKENS_A_MESSAGE for one in parts)
+    return (input_tokens * prices.input + token_limit(body) * prices.output) / 1e6
 
 
 class Endpoint:
@@ -103,7 +136,14 @@ class Endpoint:
 
         Raises Retry, Permanent or Fatal.
         """
-        data = await self._client.post("chat/completions", body)
+        try:
+            data = await self._client.post("chat/completions", body)
+        except Permanent as error:
+            if "max_completion_tokens" in body or "max_completion_tokens" not in str(error):
+                raise
+            raise Fatal(
+                f"{self._client.where}: {error}; set teacher.endpoint.token_limit_field: max_completion_tokens"
+            ) from None
         reply, raw = read_reply(data)
         if reply is None:
             raise Retry(f"no answer in the reply: {error_in(data)[1] or in_words(json.dumps(data))}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from potstill.models.client import Permanent
-from potstill.models.http import Sampling, request_body
+from potstill.models.http import Sampling, request_body, token_limit
 from potstill.records import Message, ModelIdentity, Reply
 
 Script = Mapping[str, str | Reply] | Callable[[Sequence[Message]], str | Reply]
@@ -30,14 +30,14 @@ class ScriptedModel:
     async def ask(self, body: Mapping[str, Any]) -> tuple[Reply, str]:
         """Answer one request body, as `Endpoint.ask` does."""
         self.asked.append(body)
-        messages = [Message(one["role"], one["content"]) for one in body["messages"]]
+        messages = [Message.read(one) for one in body["messages"]]
         if callable(self._script):
             said = self._script(messages)
         elif messages[-1].content in self._script:
             said = self._script[messages[-1].content]
         else:
             raise Permanent(f"the script has no answer to {messages[-1].content!r}")
-        reply = said if isinstance(said, Reply) else self._spoken(said, messages, body["max_tokens"])
+        reply = said if isinstance(said, Reply) else self._spoken(said, messages, token_limit(body))
         return reply, json.dumps({"scripted": reply.text})
 
     def _spoken(self, text: str, messages: Sequence[Message], max_tokens: int) -> Reply:

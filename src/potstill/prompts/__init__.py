@@ -10,14 +10,17 @@ from typing import Any
 from potstill.config import PromptFormat, Prompts
 from potstill.errors import RecipeError
 from potstill.prompts.sources import LOGS, SourceRow, find_format, read_source
+from potstill.prompts.turns import check_order, read_tools, read_turn
 from potstill.records import Message, Prompt, content_hash
 from potstill.store.prompts import read_prompts, write_prompts
 from potstill.texts.resemblance import resembling
 
-__all__ = ["PromptSet", "conversation", "load_prompts", "own_words", "prompt_hash", "read_prompts", "write_prompts"]
+__all__ = [
+    "PromptSet", "conversation", "load_prompts", "own_words", "prompt_hash", "read_prompts", "with_tools",
+    "write_prompts",
+]  # fmt: skip
 
 _SALT = "potstill split 1"  # changing it would move every prompt of every old run
-_ROLES = ("system", "user", "assistant")
 _NAMED = 3  # reasons that a line names
 
 
@@ -58,10 +61,10 @@ def load_prompts(section: Prompts) -> PromptSet:
     """
     tally = _Tally(find_format(section))
     unique: dict[str, Prompt] = {}
-    for source, messages, tag in _read(section, tally):
+    for source, messages, tag, tools in _read(section, tally):
         tally.rows += 1
-        identity = prompt_hash(messages)
-        first = unique.setdefault(identity, Prompt(messages, "train", source, identity, tag))
+        identity = prompt_hash(messages, tools)
+        first = unique.setdefault(identity, Prompt(messages, "train", source, identity, tag, tools))
         if first.tag != tag:
             raise RecipeError(
                 f"{source}: the same prompt as {first.source}, which has the tag {first.tag!r} where this has {tag!r} "
@@ -117,9 +120,15 @@ def _none(section: Prompts, tally: _Tally) -> str:
     return f"{section.source}: holds no prompt; write one JSON object with {section.field!r} a line"
 
 
-def prompt_hash(messages: Sequence[Message]) -> str:
-    """The content hash of a conversation: what `Prompt.hash` holds."""
-    return content_hash([{"role": message.role, "content": message.content} for message in messages])
+def prompt_hash(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The content hash of a conversation, with its row's own tools if it has any: what `Prompt.hash` holds."""
+    turns = [message.plain for message in messages]
+    return content_hash({"messages": turns, "tools": list(tools)} if tools else turns)
+
+
+def with_tools(prompts: Sequence[Prompt], tools: Sequence[Mapping[str, Any]]) -> list[Prompt]:
+    """The prompts with these tools where they have none of their own; hashes, and so the split, stay."""
+    return [replace(prompt, tools=tuple(tools)) if tools and not prompt.tools else prompt for prompt in prompts]
 
 
 def _held_out(unique: Mapping[str, Prompt], section: Prompts) -> set[str]:
@@ -143,19 +152,23 @@ def own_words(prompt: Prompt, section: Prompts) -> str:
     return "\n".join(words[len(section.examples) :])
 
 
-def _read(section: Prompts, tally: _Tally) -> Iterator[tuple[str, tuple[Message, ...], str | None]]:
-    """Place, messages and tag of each row. Rows of a log that cannot be prompts are counted, in a table they stop."""
+_Tools = tuple[Mapping[str, Any], ...]
+
+
+def _read(section: Prompts, tally: _Tally) -> Iterator[tuple[str, tuple[Message, ...], str | None, _Tools]]:
+    """Place, messages, tag and own tools of each row. Rows of a log that can't be prompts are counted, a table stops."""
     for found in read_source(section, tally.format):
         where = found.place
         if found.conversation is not None or found.refused:
             messages = _asked(found, section, tally)
             if messages is not None:
-                yield where, messages, None
+                yield where, messages, None, ()
             continue
         value = _field(found.row, "field", section.field, where)
         if tally.format != "jsonl" and not isinstance(value, str):
             value = _conversation(value, tally)
-        yield where, _messages(value, section, where), _tag(found.row, section, where)
+        tools = read_tools(found.row.get(section.tools), f"{where}: {section.tools}") if section.tools else ()
+        yield where, _messages(value, section, where), _tag(found.row, section, where), tools
 
 
 def _asked(found: SourceRow, section: Prompts, tally: _Tally) -> tuple[Message, ...] | None:
@@ -208,35 +221,19 @@ def _tag(row: Mapping[str, Any], section: Prompts, where: str) -> str | None:
 def _messages(value: Any, section: Prompts, where: str) -> tuple[Message, ...]:
     """The conversation of one row, with the recipe's system message in front where it brings none."""
     if isinstance(value, str):
-        messages = [_message({"role": "user", "content": value}, f"{where}: {section.field}")]
+        messages = [read_turn({"role": "user", "content": value}, f"{where}: {section.field}")]
     elif isinstance(value, list):
-        messages = [_message(one, f"{where}: {section.field}[{at}]") for at, one in enumerate(value)]
+        messages = [read_turn(one, f"{where}: {section.field}[{at}]") for at, one in enumerate(value)]
     else:
         kind = {dict: "an object", type(None): "null", bool: "a boolean"}.get(type(value), "a number")
         raise RecipeError(f"{where}: {section.field} is {kind}; it must be a text or a list of messages")
-    if not messages or messages[-1].role != "user":
+    if not messages or messages[-1].role not in ("user", "tool"):
         ends = f"ends with a message of the {messages[-1].role}" if messages else "is an empty list"
         raise RecipeError(f"{where}: {section.field} {ends}; a prompt ends with the user's message")
+    check_order(messages, f"{where}: {section.field}")
     if section.system is not None and all(message.role != "system" for message in messages):
         messages.insert(0, Message("system", section.system))
     first = 1 if messages[0].role == "system" else 0
     for example in reversed(section.examples):
         messages[first:first] = [Message("user", example.prompt), Message("assistant", example.answer)]
     return tuple(messages)
-
-
-def _message(value: Any, where: str) -> Message:
-    if not isinstance(value, dict) or not {"role", "content"} <= value.keys():
-        raise RecipeError(f"{where}: not a message; write it as {{role, content}}")
-    if extra := value.keys() - {"role", "content"}:
-        raise RecipeError(f"{where}: a message has role and content only, not {', '.join(map(repr, sorted(extra)))}")
-    role, content = value["role"], value["content"]
-    if role not in _ROLES:
-        raise RecipeError(f"{where}: role {role!r} is not one of {', '.join(_ROLES)}")
-    if not isinstance(content, str) or not content.strip():
-        raise RecipeError(f"{where}: content must be a text that is not empty")
-    try:
-        content.encode()
-    except UnicodeEncodeError:
-        raise RecipeError(f"{where}: content holds half a character (a lone surrogate); write the file anew") from None
-    return Message(role, content)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,9 @@ def _asked(text: str, recipe: Recipe) -> Prompt:
     shown = [(Message("user", one.prompt), Message("assistant", one.answer)) for one in section.examples]
     system = [Message("system", section.system)] if section.system is not None else []
     messages = (*system, *(turn for pair in shown for turn in pair), Message("user", text))
-    return Prompt(messages, "holdout", _TYPED, content_hash([asdict(one) for one in messages]))
+    return Prompt(
+        messages, "holdout", _TYPED, content_hash([one.plain for one in messages]), tools=recipe.collect.tools or ()
+    )
 
 
 def _answers(model: Path, conversations: Sequence[Prompt], recipe: Recipe, reporter: Reporter, role: str) -> list[Side]:
@@ -104,7 +106,7 @@ def _answers(model: Path, conversations: Sequence[Prompt], recipe: Recipe, repor
 
     reporter.say(f"loading {role}")
     loaded = LocalModel.load(model)
-    rendered = [render_prompt(loaded.tokenizer, one.messages) for one in conversations]
+    rendered = [render_prompt(loaded.tokenizer, one.messages, one.tools) for one in conversations]
     _generate(loaded, rendered[0], recipe, max_new_tokens=1)
     sides = []
     with reporter.meter(f"{role} answers", len(rendered), "prompts") as meter:

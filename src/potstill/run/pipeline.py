@@ -36,17 +36,24 @@ def run(
     until: str | None = None,
     overrides: Sequence[str] = (),
     reporter: Reporter | None = None,
+    *,
+    retry_errors: bool = False,
 ) -> Path:
     """Load a recipe and run it in `out`, by default runs/NAME; gives the run folder.
+
+    `retry_errors` asks again what ended as an error row, what the server refused for good included.
 
     Raises RecipeError (exit code 2), NotAccepted (3), TermsStopped (4), Inconclusive (5) or PotstillError (1). What was
     done before stays, and the next call goes on from there.
     """
     recipe = load_recipe(find_recipe(str(recipe_path)), overrides)
-    return run_recipe(recipe, out or default_folder(recipe), until, reporter)
+    return run_recipe(recipe, out or default_folder(recipe), until, reporter, retry_errors=retry_errors)
 
 
-def run_recipe(recipe: Recipe, folder: Path, until: str | None = None, reporter: Reporter | None = None) -> Path:
+def run_recipe(
+    recipe: Recipe, folder: Path, until: str | None = None, reporter: Reporter | None = None, *,
+    retry_errors: bool = False,
+) -> Path:  # fmt: skip
     """Run a loaded recipe in a folder; see `run`."""
     reporter = reporter or Silent()
     wanted = stages_until(until)
@@ -57,6 +64,8 @@ def run_recipe(recipe: Recipe, folder: Path, until: str | None = None, reporter:
         facts = {"recipe_sha256": content_hash(dict(resolved(recipe))), "until": until, "versions": versions()}
         _note(folder, "run", facts)
         _decide(recipe, folder, reporter)
+        if retry_errors:
+            _ask_errors_again(folder, reporter)
         for stage in wanted:
             if stage.name == "export" and read_decision(folder)["word"] == "no ship":
                 _withdraw(stage, folder, reporter)
@@ -101,6 +110,20 @@ def _holds(stage: Stage, wanted: str, folder: Path, reporter: Reporter) -> bool:
         return False
     reporter.say(f"{stage.name}: done before, and nothing that it reads has changed")
     return True
+
+
+def _ask_errors_again(folder: Path, reporter: Reporter) -> None:
+    """Put error rows back to pending, and let the collect stage run although nothing that it reads has changed."""
+    from potstill.store.journal import Journal
+
+    path = folder / "answers.sqlite"
+    if not path.is_file():
+        return
+    with Journal(path) as journal:
+        number = journal.retry_errors(permanent=True)
+    reporter.say(f"collect: {number:,} requests that failed are asked again")
+    if number:
+        marker_path(folder, "collect").unlink(missing_ok=True)
 
 
 def _finish(folder: Path, marker: Marker) -> None:

@@ -1,7 +1,7 @@
 """What a run would do and take, said before anything is spent: no request is sent and nothing is fetched."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe, ScratchS
 from potstill.models.fetch import cached
 from potstill.models.folder import context_tokens
 from potstill.progress import Reporter, Silent
-from potstill.records import Prompt
+from potstill.records import Prompt, canonical_json
+from potstill.run.cost import Cost, Recorded, asking_prices, bounds, recorded
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.growing import describe_growth
 from potstill.run.needs import Needs, Tokens, estimate_needs
@@ -50,7 +51,7 @@ class Plan:
     answered: int
     tokens: Tokens
     answer_tokens_at_most: int
-    cost_usd_at_most: float | None  # of the requests still to be sent; None for a local teacher and for unknown prices
+    cost: Cost | None  # of the requests still to be sent; None for a local teacher and for unknown prices
     needs: Needs
     teachers: tuple[str, ...]  # in words, where there are several
     tokenizers: tuple[str, ...]
@@ -103,11 +104,11 @@ class Plan:
         endpoint = self.recipe.teacher.endpoint
         if endpoint is None:
             return "none (local teachers)" if self.recipe.more_teachers else "none (local teacher)"
-        if self.cost_usd_at_most is None:
+        if self.cost is None:
             return "unknown (teacher.endpoint.price_per_million is not in the recipe)"
         budget = self.recipe.collect.budget_usd
         stop = f"; the budget stops new requests before ${budget:,.2f}" if budget is not None else ""
-        return f"at most ${self.cost_usd_at_most:,.2f}{stop}"
+        return f"{self.cost.in_words(self.answered)}{stop}"
 
     def _needs(self) -> list[str]:
         needs = self.needs
@@ -143,7 +144,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
 
     Raises RecipeError for prompts that cannot be read. Terms that stop the run are in the plan, not raised.
     """
-    from potstill.prompts import load_prompts
+    from potstill.prompts import load_prompts, with_tools
     from potstill.terms import decide
 
     reporter = reporter or Silent()
@@ -154,9 +155,11 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         recipe.shares(tag)
     teachers = {name: cached(one.model) if one.model else None for name, one in recipe.teachers.items()}
     teacher = teachers[FIRST]
-    tokens = _count_tokens(recipe, found.prompts, teachers, reporter)
+    asked = with_tools(found.prompts, recipe.collect.tools or ())
+    tokens = _count_tokens(recipe, asked, teachers, reporter)
     requests = len(found.prompts) * recipe.collect.answers_per_prompt
-    answered = min(_answered(recipe, found.prompts, folder), requests)
+    so_far = _so_far(recipe, found.prompts, folder)
+    answered = min(so_far.answers, requests)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     scoring = _scoring(recipe, tokens, len(found.prompts) - holdout)
     return Plan(
@@ -172,7 +175,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         answered=answered,
         tokens=tokens,
         answer_tokens_at_most=requests * recipe.collect.max_new_tokens,
-        cost_usd_at_most=_cost(recipe, tokens.prompt, requests, answered, scoring),
+        cost=_cost(recipe, tokens.prompt, requests, so_far, scoring),
         scoring=scoring,
         needs=estimate_needs(recipe, found.prompts, tokens, teachers, folder),
         teachers=describe_teachers(recipe, found.prompts, teachers),
@@ -181,13 +184,15 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
 
 
 def _count_tokens(
-    recipe: Recipe, prompts: tuple[Prompt, ...], teachers: Mapping[str, Path | None], reporter: Reporter
+    recipe: Recipe, prompts: Sequence[Prompt], teachers: Mapping[str, Path | None], reporter: Reporter
 ) -> Tokens:
     """All teachers get the prompts as the first one's tokenizer writes them, so that is what counts."""
     first = teachers[FIRST]
     if first is None:
         lengths = [
-            sum(len(message.content) for message in prompt.messages) // _CHARACTERS_PER_TOKEN for prompt in prompts
+            (sum(len(message.content) for message in prompt.messages) + _extra_characters(recipe, prompt))
+            // _CHARACTERS_PER_TOKEN
+            for prompt in prompts
         ]
     else:
         from potstill.students.compatibility import prompt_lengths
@@ -209,7 +214,14 @@ def _count_tokens(
     return Tokens(sum(lengths), train, first is not None, _own_share(prompts), tuple(too_long))
 
 
-def _own_share(prompts: tuple[Prompt, ...]) -> float:
+def _extra_characters(recipe: Recipe, prompt: Prompt) -> int:
+    """What tools and the form of the answer add to a prompt, as servers count them."""
+    form = recipe.collect.response_format
+    parts = [*prompt.tools, *(call for one in prompt.messages for call in one.tool_calls), *([form] if form else [])]
+    return sum(len(canonical_json(part)) for part in parts)
+
+
+def _own_share(prompts: Sequence[Prompt]) -> float:
     """The share of the prompts' characters in messages that not all of them begin with."""
     first = prompts[0].messages
     common = 0
@@ -220,17 +232,13 @@ def _own_share(prompts: tuple[Prompt, ...]) -> float:
     return 1 - shared / total if total else 1.0
 
 
-def _answered(recipe: Recipe, prompts: tuple[Prompt, ...], folder: Path) -> int:
+def _so_far(recipe: Recipe, prompts: tuple[Prompt, ...], folder: Path) -> Recorded:
     """Answers of an earlier start that this recipe will not ask for again."""
     if not (folder / "answers.sqlite").is_file() or not (folder / "recipe.yaml").is_file():
-        return 0
+        return Recorded()
     if questions(read_recipe(folder)) != questions(recipe):
-        return 0
-    from potstill.store.journal import Journal
-
-    wanted = {prompt.hash for prompt in prompts}
-    with Journal(folder / "answers.sqlite", read_only=True) as journal:
-        return sum(row.prompt_hash in wanted for row in journal.answers())
+        return Recorded()
+    return recorded(folder / "answers.sqlite", {prompt.hash for prompt in prompts}, asking_prices(recipe))
 
 
 def _scoring(recipe: Recipe, tokens: Tokens, train_prompts: int) -> Scoring | None:
@@ -244,15 +252,16 @@ def _scoring(recipe: Recipe, tokens: Tokens, train_prompts: int) -> Scoring | No
     return Scoring(requests, math.ceil(requests * (tokens.prompt_train / max(train_prompts, 1) + longest)))
 
 
-def _cost(recipe: Recipe, prompt_tokens: int, requests: int, answered: int, scoring: Scoring | None) -> float | None:
-    endpoint = recipe.teacher.endpoint
-    if endpoint is None or endpoint.price_per_million is None or not requests:
+def _cost(recipe: Recipe, prompt_tokens: int, requests: int, so_far: Recorded, scoring: Scoring | None) -> Cost | None:
+    endpoint, prices = recipe.teacher.endpoint, asking_prices(recipe)
+    if endpoint is None or endpoint.price_per_million is None or prices is None or not requests:
         return None
-    prices = endpoint.price_per_million
-    asked = prompt_tokens * recipe.collect.answers_per_prompt * prices.input
-    said = requests * recipe.collect.max_new_tokens * prices.output
-    scored = scoring.tokens * prices.input + scoring.requests * prices.output if scoring is not None else 0.0
-    return ((asked + said) * (requests - answered) / requests + scored) / 1e6
+    left = requests - min(so_far.answers, requests)
+    asked = prompt_tokens * recipe.collect.answers_per_prompt * left / requests
+    least, most = bounds(prices, asked, left, recipe.collect.max_new_tokens)
+    online = endpoint.price_per_million  # scores are asked for while training waits
+    scored = (scoring.tokens * online.input + scoring.requests * online.output) / 1e6 if scoring is not None else 0.0
+    return Cost(least, most + scored, so_far.more_usd(left))
 
 
 def _tokenizers(recipe: Recipe, teacher: Path | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from potstill.config import Recipe, Screen, Teacher
+from potstill.config import Endpoint, Recipe, Screen, Teacher
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
@@ -59,10 +59,11 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
 def _prompts_reads(recipe: Recipe) -> Mapping[str, Any]:
     section = recipe.prompts.model_dump(mode="json")
     # Keys that came later count only where they say something: a finished run stays finished.
-    later = ("tag", "format", "dataset_split", "job", "job_key", "grow")
+    later = ("tag", "format", "dataset_split", "job", "job_key", "grow", "tools")
     said = {key: value for key, value in section.items() if key not in later or value is not None}
+    tools = {"tools": [dict(tool) for tool in recipe.collect.tools]} if recipe.collect.tools else {}
     grown = {"grown_by": _asked_of(recipe.prompts.grow.model or recipe.teacher)} if recipe.prompts.grow else {}
-    return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source), **grown}
+    return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source), **tools, **grown}
 
 
 def _asked_of(teacher: Teacher) -> list[str | None]:
@@ -75,15 +76,24 @@ def questions(recipe: Recipe) -> dict[str, Any]:
     """Everything besides the prompts that can change what the teacher answers, or what is kept of it."""
     endpoint = recipe.teacher.endpoint
     data = _filled(recipe)["collect"]
-    for name in ("budget_usd", "train_on_truncated"):
+    for name in ("budget_usd", "train_on_truncated", "mode", "batch"):
         del data[name]
+    for name in ("tools", "tool_choice", "response_format"):
+        if data[name] is None:
+            del data[name]  # as it was before there were any: a finished run stays finished
     return {
         "model": recipe.teacher.model,
         "sha256": recipe.teacher.sha256,
-        "endpoint": [endpoint.base_url, endpoint.model] if endpoint else None,
+        "endpoint": [endpoint.base_url, endpoint.model, *_special(endpoint)] if endpoint else None,
         "collect": data,
         **_several(recipe, "model", "sha256", "tags"),
     }
+
+
+def _special(endpoint: Endpoint) -> list[Any]:
+    """What this server alone is asked, where it is anything."""
+    limit = [endpoint.token_limit_field] if endpoint.token_limit_field != "max_tokens" else []
+    return [*limit, *([dict(endpoint.extra_body)] if endpoint.extra_body else [])]
 
 
 def _several(recipe: Recipe, *keys: str) -> dict[str, Any]:
@@ -98,7 +108,10 @@ def _several(recipe: Recipe, *keys: str) -> dict[str, Any]:
 
 def _collect_reads(recipe: Recipe) -> Mapping[str, Any]:
     endpoint = recipe.teacher.endpoint
-    prices = endpoint.price_per_million.model_dump(mode="json") if endpoint and endpoint.price_per_million else None
+    found = endpoint.price_per_million if endpoint else None
+    prices = (
+        found.model_dump(mode="json", exclude=None if found.batch_discount else {"batch_discount"}) if found else None
+    )
     return {"questions": questions(recipe), "prices": prices}
 
 
@@ -286,7 +299,7 @@ def _terms(recipe: Recipe) -> StageResult:
 
 
 def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
-    from potstill.prompts import load_prompts
+    from potstill.prompts import load_prompts, with_tools
     from potstill.store.prompts import write_prompts
 
     found = load_prompts(recipe.prompts)
@@ -300,7 +313,7 @@ def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
 
         found, grown = grow(recipe, recipe.prompts.grow, found, folder, reporter)
         outputs += OUTPUTS
-    write_prompts(found.prompts, folder / "prompts.parquet")
+    write_prompts(with_tools(found.prompts, recipe.collect.tools or ()), folder / "prompts.parquet")
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,

@@ -79,13 +79,20 @@ def _progress(stage: Stage, folder: Path) -> Sequence[str]:
 def _answers(folder: Path) -> list[str]:
     if not (folder / "answers.sqlite").is_file():
         return []
+    from potstill.store.batches import BatchLog
     from potstill.store.journal import Journal
 
     with Journal(folder / "answers.sqlite", read_only=True) as journal:
         counts = journal.counts()
         failures = journal.common_errors()
+    with BatchLog(folder / "answers.sqlite", read_only=True) as log:
+        batches = log.under_way()
     kinds = ", ".join(f"{number:,} {use}" for use, number in counts.use.items())
     lines = [f"{counts.done:,} of {counts.total:,} answers{f' ({kinds})' if kinds else ''}, {counts.error:,} errors"]
+    lines += [
+        f"batch {one.batch_id or 'not submitted yet'}: {one.status or one.state}, {one.requests:,} requests"
+        for one in batches
+    ]
     return lines + [f"error in {number:,} requests: {words}" for words, number in failures]
 
 

@@ -9,12 +9,13 @@ from typing import Any, Literal
 from potstill.records import Prompt, Reply, Split, canonical_json, content_hash
 
 State = Literal["pending", "sent", "done", "error"]
-Use = Literal["ok", "truncated", "empty", "refused", "filtered", "reasoning_only"]
+Use = Literal["ok", "truncated", "empty", "refused", "filtered", "reasoning_only", "malformed"]
 
 # What a reader of rows selects, in the order that `read_row` expects, before top_logprobs.
 COLUMNS = (
     "key, prompt_hash, sample, split, state, attempts, request, use, error, text, reasoning, finish_reason, "
-    "input_tokens, cached_tokens, output_tokens, reasoning_tokens, served_model, cost_usd, seconds, finished_s"
+    "input_tokens, cached_tokens, output_tokens, reasoning_tokens, served_model, cost_usd, seconds, finished_s, "
+    "tool_calls"
 )
 
 
@@ -106,15 +107,17 @@ def finished_sql(one: Finish, now: float) -> tuple[str, Sequence[Any]]:
     """The statement that keeps an answer, and its values."""
     reply = one.reply
     logprobs = json.dumps([dict(token) for token in reply.top_logprobs]) if reply.top_logprobs else None
+    calls = canonical_json(reply.tool_calls) if reply.tool_calls else None
     return (
         "UPDATE requests SET state = 'done', use = ?, text = ?, reasoning = ?, finish_reason = ?, input_tokens = ?, "
         "cached_tokens = ?, output_tokens = ?, reasoning_tokens = ?, served_model = ?, top_logprobs = ?, raw = ?, "
+        "tool_calls = ?, "
         "cost_usd = ?, seconds = ?, attempts = attempts + ?, finished_s = ?, error = NULL, permanent = NULL "
         "WHERE key = ? AND state <> 'done'"
     ), (
         one.use, reply.text, reply.reasoning, reply.finish_reason, reply.input_tokens, reply.cached_tokens,
-        reply.output_tokens, reply.reasoning_tokens, reply.served_model, logprobs, one.raw, one.cost_usd, one.seconds,
-        one.attempts, now, one.key,
+        reply.output_tokens, reply.reasoning_tokens, reply.served_model, logprobs, one.raw, calls, one.cost_usd,
+        one.seconds, one.attempts, now, one.key,
     )  # fmt: skip
 
 
@@ -129,12 +132,13 @@ def failed_sql(one: Failure, now: float) -> tuple[str, Sequence[Any]]:
 def read_row(values: Sequence[Any]) -> Row:
     """A Row from the values of `COLUMNS` and top_logprobs (NULL where it was not asked for)."""
     key, prompt_hash, sample, split, state, attempts, request, use, error, text, reasoning, finish_reason = values[:12]
-    input_tokens, cached, output_tokens, thought, served, cost_usd, seconds, finished_s, logprobs = values[12:]
+    input_tokens, cached, output_tokens, thought, served, cost_usd, seconds, finished_s, calls, logprobs = values[12:]
     reply = None
     if state == "done":
         top = tuple(json.loads(logprobs)) if logprobs else ()
         reply = Reply(
-            text, finish_reason, reasoning, input_tokens, cached, output_tokens, thought, served, top
+            text, finish_reason, reasoning, input_tokens, cached, output_tokens, thought, served, top,
+            tuple(json.loads(calls)) if calls else (),
         )  # fmt: skip
     return Row(
         key, prompt_hash, sample, split, state, attempts, json.loads(request), use, error, reply, cost_usd, seconds,

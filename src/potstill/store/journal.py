@@ -26,10 +26,10 @@ from potstill.store.entries import (
     read_row,
     request_seed,
 )
+from potstill.store.migrations import VERSION, migrate, readable_columns
 
 __all__ = ["Counts", "Failure", "Finish", "Journal", "Request", "Row", "State", "Use", "make_request", "request_seed"]
 
-VERSION = 1
 _ROWS_A_PAGE = 1000
 
 # `wanted`: the rows of the recipe as it is now. Rows of an earlier recipe stay, so that going back costs nothing, but
@@ -241,7 +241,10 @@ class Journal:
                 # holds answers that were paid for. Commits carry many answers, so the fsync is shared.
                 db.execute("PRAGMA synchronous = FULL")
                 if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+                    db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = 1; COMMIT;")
+                migrate(db)
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            self._columns = readable_columns(COLUMNS, version)
         except BaseException:
             db.close()
             raise
@@ -289,7 +292,7 @@ class Journal:
         """Rows that meet the condition, by keyset pages, so that no reader holds up the writer or fills the memory."""
         size = _ROWS_A_PAGE // 20 if with_logprobs else _ROWS_A_PAGE
         query = (
-            f"SELECT {COLUMNS}, {'top_logprobs' if with_logprobs else 'NULL'}, {order} FROM requests "
+            f"SELECT {self._columns}, {'top_logprobs' if with_logprobs else 'NULL'}, {order} FROM requests "
             f"WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {size}"
         )
         after = -1

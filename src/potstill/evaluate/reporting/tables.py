@@ -107,8 +107,10 @@ def data_table(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         if "supervised_tokens" in data
         else []
     )
+    if data.get("tokens"):
+        optional.append(("Tokens asked and answered", _tokens(mapping(data["tokens"]))))
     if "cost_usd" in data:
-        optional.append(("Cost of the answers", "unknown" if cost is None else f"{cost:,.2f} USD"))
+        optional.append(("Cost of the answers", _cost(cost, number(data.get("answers")))))
     if "judge_cost_usd" in data:
         judging = number(data.get("judge_cost_usd"))
         optional.append(("Cost of judging them", "unknown" if judging is None else f"{judging:,.2f} USD"))
@@ -121,6 +123,24 @@ def data_table(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Tokens trained on", printed(data.get("train_tokens"))),
         *optional,
     ]
+
+
+def _tokens(tokens: Mapping[str, Any]) -> str:
+    """Tokens in and out as the server counted them; what it did not say is unknown, never 0."""
+    counts = [number(tokens.get(f"{name}_tokens")) for name in ("input", "cached", "output", "reasoning")]
+    read, cached, written, thought = ("unknown" if count is None else printed(count) for count in counts)
+    return f"in {read}, of which cached {cached}; out {written}, of which reasoning {thought}"
+
+
+def _cost(cost: float | None, answers: float | None) -> str:
+    if cost is None:
+        return "unknown"
+    each = f"; {_usd(1000 * cost / answers)} for 1,000 answers" if answers else ""
+    return _usd(cost) + each
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:,.2f} USD" if amount >= 1 or amount == 0 else f"{amount:.3g} USD"
 
 
 def terms_table(terms: Mapping[str, Any]) -> dict[str, Any]:
