@@ -197,23 +197,24 @@ def test_a_log_is_read_and_what_a_prompt_cannot_carry_is_refused_with_its_place(
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in rows).encode()))
     found = load(path, job="define")
-    assert (found.format, found.rows, found.answered, found.wanted_format) == ("chat_log", 12, 12, 1)
+    assert (found.format, found.rows, found.answered, found.wanted_format) == ("chat_log", 13, 13, 1)
     assert "What is a rope?" in asked(found)
     developer = next(prompt for prompt in found.prompts if prompt.messages[-1].content == "What is a tyre?")
     assert developer.messages[0].role == "system"
     places = {place.rpartition("/")[2]: reason for reason, place in found.refused_for.items()}
-    assert found.refused == len(places) == 4
+    assert found.refused == len(places) == 3
     assert places["log.jsonl.gz:12"] == "content must be a text that is not empty"
-    assert places["log.jsonl.gz:13"] == "the request has tools, which a prompt does not carry"
-    assert places["log.jsonl.gz:14"].startswith("a message has role and content only, not 'tool_call_id'")
+    offered = next(prompt for prompt in found.prompts if prompt.messages[-1].content == "Weather?")
+    assert [tool["function"]["name"] for tool in offered.tools] == ["weather"]
+    assert places["log.jsonl.gz:14"].startswith("tool_call_id '1' answers no call before it")
     assert places["log.jsonl.gz:15"] == "no request with messages in it"
-    assert "4 rows refused (log.jsonl.gz:12:" in found.source_line()
+    assert "3 rows refused (log.jsonl.gz:12:" in found.source_line()
     assert load(path).rows == 13
 
 
 def test_a_log_without_a_prompt_in_it_stops_with_the_first_reason(tmp_path: Path) -> None:
     path = write(tmp_path / "log.jsonl", [request("x", tools=[{"type": "function"}])] * 3)
-    with pytest.raises(RecipeError, match=r"none of its 3 rows can be a prompt; .*log\.jsonl:1: the request has tools"):
+    with pytest.raises(RecipeError, match=r"none of its 3 rows can be a prompt; .*log\.jsonl:1: \[0\] is not a tool"):
         load(path)
     with pytest.raises(RecipeError, match="holds no request of the job 'other'"):
         load(path, job="other")

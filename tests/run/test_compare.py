@@ -49,7 +49,7 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, An
     monkeypatch.setitem(sys.modules, "potstill.models.local", fake)
     monkeypatch.setattr("potstill.models.fetch.fetch", lambda *arguments: tmp_path / "teacher")
     monkeypatch.setattr(
-        "potstill.rendering.render_prompt", lambda _, messages: [0] * sum(len(one.content) for one in messages)
+        "potstill.rendering.render_prompt", lambda _, messages, __: [0] * sum(len(one.content) for one in messages)
     )
     FakeModel.asked.clear()
     return FakeModel.asked

@@ -156,13 +156,13 @@ _Tools = tuple[Mapping[str, Any], ...]
 
 
 def _read(section: Prompts, tally: _Tally) -> Iterator[tuple[str, tuple[Message, ...], str | None, _Tools]]:
-    """Place, messages, tag and own tools of each row. Rows of a log that can't be prompts are counted, a table stops."""
+    """Place, messages, tag and own tools of each row. A log's bad rows are counted, a table's stop it."""
     for found in read_source(section, tally.format):
         where = found.place
         if found.conversation is not None or found.refused:
-            messages = _asked(found, section, tally)
-            if messages is not None:
-                yield where, messages, None, ()
+            asked = _asked(found, section, tally)
+            if asked is not None:
+                yield where, asked[0], None, asked[1]
             continue
         value = _field(found.row, "field", section.field, where)
         if tally.format != "jsonl" and not isinstance(value, str):
@@ -171,20 +171,21 @@ def _read(section: Prompts, tally: _Tally) -> Iterator[tuple[str, tuple[Message,
         yield where, _messages(value, section, where), _tag(found.row, section, where), tools
 
 
-def _asked(found: SourceRow, section: Prompts, tally: _Tally) -> tuple[Message, ...] | None:
-    """The prompt of a logged request, None where it cannot be one."""
+def _asked(found: SourceRow, section: Prompts, tally: _Tally) -> tuple[tuple[Message, ...], _Tools] | None:
+    """The messages and tools of a logged request, None where it cannot be a prompt."""
     if found.refused:
         tally.refuse(found.place, found.refused)
         return None
     try:
         messages = _messages(found.conversation, section, "")
+        tools = read_tools(found.tools or None, "")
     except RecipeError as error:
         # Which of the messages it is stays out, so that rows with one fault are counted together.
         tally.refuse(found.place, re.sub(r"^(\[\d+\])?: ", "", str(error).removeprefix(f": {section.field}")).strip())
         return None
     tally.answered += found.answered
     tally.wanted_format += found.wanted_format
-    return messages
+    return messages, tools
 
 
 def _conversation(value: Any, tally: _Tally) -> Any:

@@ -25,6 +25,7 @@ class SourceRow:
     answered: bool = False  # the log has the model's answer
     wanted_format: bool = False  # the request asked for a response_format
     refused: str = ""  # why a logged request cannot be a prompt
+    tools: tuple[Mapping[str, Any], ...] = ()  # that the logged request offered
 
 
 def find_format(section: Prompts) -> PromptFormat:
@@ -115,9 +116,9 @@ def _logged(section: Prompts, form: PromptFormat) -> Iterator[SourceRow]:
 
 
 def _prompt(found: Exchange) -> SourceRow:
-    why = "the request has tools, which a prompt does not carry" if found.tools else ""
     conversation = [spelled(one) for one in found.messages]
-    return SourceRow(found.place, {}, conversation, found.answered, found.response_format is not None, why)
+    wanted_format = found.response_format is not None
+    return SourceRow(found.place, {}, conversation, found.answered, wanted_format, tools=found.tools)
 
 
 def spelled(message: Mapping[str, Any]) -> dict[str, Any]:
