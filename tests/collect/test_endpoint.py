@@ -459,19 +459,19 @@ def test_a_full_disk_ends_it_with_one_line_and_what_was_kept_is_kept(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.script = lambda call: answer("long " * 20_000)
-    settle = Journal.settle
+    turn = Journal.turn
 
-    def full(journal: Journal, outcomes: Any) -> None:
+    def full(journal: Journal, outcomes: Any, number: int) -> Any:
         if journal.counts().done:
             journal._db.execute(f"PRAGMA max_page_count = {journal._db.execute('PRAGMA page_count').fetchone()[0]}")
-        settle(journal, outcomes)
+        return turn(journal, outcomes, number)
 
-    monkeypatch.setattr(Journal, "settle", full)
+    monkeypatch.setattr(Journal, "turn", full)
     with pytest.raises(PotstillError, match="no space left on the disk"):
         collect(recipe(server.base_url, concurrency=2), make_prompts(100), tmp_path)
     kept = rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'done'")[0][0]
     assert 0 < kept < 100
-    monkeypatch.setattr(Journal, "settle", settle)
+    monkeypatch.setattr(Journal, "turn", turn)
     assert collect(recipe(server.base_url), make_prompts(100), tmp_path).facts["answers"] == 100
 
 

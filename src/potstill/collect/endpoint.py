@@ -12,10 +12,11 @@ from potstill.collect.sender import Limits, Sender
 from potstill.collect.table import write_answers_table
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.http import Answers, Endpoint, Sampling, request_body
-from potstill.models.route import Clock, Sleep
+from potstill.models.route import Clock, Route, Sleep, route_to
 from potstill.progress import Reporter
 from potstill.records import Clearance, Prompt, StageResult, content_hash
 from potstill.store.journal import Counts, Journal, Request, make_request, request_seed
+from potstill.store.prompts import fields
 from potstill.store.scores import spent_usd as spent_by_run
 
 
@@ -52,8 +53,9 @@ def collect_endpoint(
         if not journal.holds(plan):
             journal.add(_requests(recipe, section, prompts), plan)
         journal.retry_errors(permanent=retry_refused)
+        route = _route(section, clock, sleep)
         try:
-            asyncio.run(_send(model or Endpoint(section), journal, limits, reporter, clock, sleep))
+            asyncio.run(_send(model or Endpoint(section, route), journal, limits, route, reporter))
         finally:
             journal.requeue()
         counts = journal.counts()
@@ -64,9 +66,15 @@ def collect_endpoint(
     return StageResult(("answers.sqlite", "answers.parquet"), facts)
 
 
-async def _send(
-    model: Answers, journal: Journal, limits: Limits, reporter: Reporter, clock: Clock, sleep: Sleep
-) -> None:
+def _route(section: config.Endpoint, clock: Clock, sleep: Sleep) -> Route:
+    """The run's route to the server, or one with a time of its own."""
+    if clock is time.monotonic and sleep is asyncio.sleep:
+        return route_to(section)
+    paces = {"requests_per_minute": section.requests_per_minute, "tokens_per_minute": section.tokens_per_minute}
+    return Route(section.concurrency, clock, sleep, **paces)
+
+
+async def _send(model: Answers, journal: Journal, limits: Limits, route: Route, reporter: Reporter) -> None:
     counts = journal.counts()
     if not counts.pending:
         return
@@ -78,9 +86,7 @@ async def _send(
         def settled(number: int, spent: float) -> None:
             meter.advance(number, "cost unknown" if limits.prices is None else f"{spent:.4f} USD")
 
-        sender = Sender(
-            model, journal, limits, spent_usd=spent_usd, say=reporter.say, settled=settled, clock=clock, sleep=sleep
-        )
+        sender = Sender(model, journal, limits, route, spent_usd=spent_usd, say=reporter.say, settled=settled)
         if isinstance(model, Endpoint):
             async with model:
                 await sender.run()
@@ -107,8 +113,8 @@ def _plan(recipe: config.Recipe, section: config.Endpoint) -> Mapping[str, Any]:
 
 def _digest(prompts: Sequence[Prompt]) -> str:
     digest = hashlib.sha256()
-    for prompt in prompts:
-        digest.update(f"{prompt.hash} {prompt.split}\n".encode())
+    for identity, split in fields(prompts, "hash", "split"):
+        digest.update(f"{identity} {split}\n".encode())
     return digest.hexdigest()
 
 
