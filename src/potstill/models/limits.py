@@ -84,7 +84,7 @@ class Pace:
         if self._per_minute is not None:
             # The last request of a minute counts whole, however large: so much room is left for it.
             room = max(self._per_minute - (self._largest - 1), self._per_minute / 2)
-            spacing_s = (_MINUTE_S + _SLACK_S) / room
+            spacing_s = (_MINUTE_S + 2 * _SLACK_S) / room
         if self._heard is not None and now_s < self._heard_until_s:
             spacing_s = max(spacing_s, 1 / self._heard)
         return spacing_s
