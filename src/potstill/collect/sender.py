@@ -153,6 +153,10 @@ class Sender:
         started = time.perf_counter()
         try:
             reply, raw = await self._model.ask(row.body)
+        except Retry:
+            if self._stopped is not None:
+                raise _Stopped from None
+            raise
         finally:
             self._sending.discard(task)
         return reply, raw, time.perf_counter() - started
