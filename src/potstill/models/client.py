@@ -12,7 +12,6 @@ from typing import Any, Self
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 import aiohttp
-from yarl import URL
 
 from potstill import config
 from potstill.errors import RecipeError
@@ -53,7 +52,7 @@ class Client:
         self._spellings = _spellings(self._key) if self._key else ()
         self.host = urlsplit(section.base_url).hostname
         self.route = route_to(section) if route is None else route
-        self._addresses: dict[str, URL] = {}
+        self._addresses: dict[str, str] = {}
         self._reached = False  # a route that has worked once is worth waiting for
         self._session: aiohttp.ClientSession
 
@@ -117,12 +116,12 @@ class Client:
             raise Fatal(f"{self.where}: answers with a web page; base_url must lead to the API (often it ends in /v1)")
         return response, text
 
-    def _address(self, path: str) -> URL:
+    def _address(self, path: str) -> str:
         parts = urlsplit(self._section.base_url)
         base = parts.path.rstrip("/")
         if path.startswith("/"):
             base = base.removesuffix("/v1")
-        address = URL(urlunsplit(parts._replace(path=f"{base}/{path.removeprefix('/')}")))
+        address = urlunsplit(parts._replace(path=f"{base}/{path.removeprefix('/')}"))
         self._addresses[path] = address
         return address
 
