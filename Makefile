@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor benchmark-screening clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor benchmark-screening benchmark-collecting clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -53,7 +53,22 @@ benchmark-screening: $(STAMP)
 benchmark-languages: .peers/languages/.installed
 	.peers/languages/bin/python benchmarks/languages.py
 
+# Needs nginx (Debian: nginx-light) and two cores.
+PEERS_OF_COLLECTING := clients litellm distilabel data-designer curator
+benchmark-collecting: $(STAMP) $(PEERS_OF_COLLECTING:%=.peers/%/.installed)
+	$(BIN)/python benchmarks/collecting
+
 # Peers that we measure against, each in an environment of its own.
+.peers/clients/.installed: PACKAGES = aiohttp httpx httpx2 'openai[aiohttp]'
+.peers/litellm/.installed: PACKAGES = litellm
+.peers/distilabel/.installed: PACKAGES = 'distilabel[openai]==1.5.3' requests
+.peers/data-designer/.installed: PACKAGES = data-designer==0.9.7
+.peers/curator/.installed: PACKAGES = torch==2.13.0 bespokelabs-curator==0.1.31
+$(PEERS_OF_COLLECTING:%=.peers/%/.installed):
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet $(EXTRA_PIP) $(PACKAGES)
+	touch $@
+
 .peers/trl/.installed:
 	$(PYTHON) -m venv .peers/trl
 	.peers/trl/bin/python -m pip install --quiet $(EXTRA_PIP) torch==2.13.0 transformers==5.18.0 trl==1.13.0 datasets requests

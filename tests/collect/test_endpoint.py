@@ -1,19 +1,24 @@
 """Collecting from endpoints: every fault of the collecting table, against a real server on loopback."""
 
 import asyncio
+import base64
 import json
 import math
 import os
 import random
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pyarrow.parquet as pq
 import pytest
@@ -182,10 +187,12 @@ def test_row_1_killed_after_40_answers_the_same_command_sends_exactly_60(
     assert len(server.calls) - before == 60  # a third start has nothing to ask
 
 
-def test_sigkill_at_random_moments_loses_and_repeats_nothing_else(server: ScriptedServer, tmp_path: Path) -> None:
-    cap, in_flight = 8, 0
+def test_sigkill_at_random_moments_repeats_only_what_was_in_flight(server: ScriptedServer, tmp_path: Path) -> None:
+    cap = 8
+    in_flight: Counter[str] = Counter()
     server.script = lambda call: answer(delay_s=0.02)
     moments = random.Random(5)
+    sent = "SELECT json_extract(request, '$.body.messages[#-1].content') FROM requests WHERE state = 'sent'"
     for _ in range(3):
         seen = len(server.calls)
         process = child(server, tmp_path, 300, cap)
@@ -193,13 +200,14 @@ def test_sigkill_at_random_moments_loses_and_repeats_nothing_else(server: Script
         time.sleep(moments.uniform(0, 0.15))
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        in_flight += cap
+        in_flight.update(row[0] for row in rows(tmp_path, sent))
+        assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
     collect(recipe(server.base_url, concurrency=cap), make_prompts(300), tmp_path)
     assert set(server.prompts) == {f"question {at}" for at in range(300)}
-    # Asked twice at most: what was in flight, or had come in within the time of one commit, when it was killed.
-    assert len(server.calls) - 300 <= 2 * in_flight
-    assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+    for prompt, asked in server.prompts.items():
+        assert asked <= 1 + in_flight[prompt]
     assert {row["answer"] for row in table(tmp_path)} == {"fine"}
+    assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
 
 
 def test_row_2_one_bad_row_is_one_error_row(server: ScriptedServer, tmp_path: Path) -> None:
@@ -292,13 +300,15 @@ def test_without_retry_after_attempts_are_counted_and_then_the_row_fails(
     "trouble",
     [
         Step(reset="before"), Step(reset="middle", body='{"choices"'), Step(200, '{"choices": [{"mes'), page(502),
-        busy(None), busy("0"), Step(200, '{"error": {"message": "over capacity", "code": 503}}'),
+        busy(None), busy("0"), answer(delay_s=0.2), replace(answer(), trickle_s=0.2),
+        replace(answer(), trickle_s=3), Step(200, '{"error": {"message": "over capacity", "code": 503}}'),
     ],
 )  # fmt: skip
 def test_passing_trouble_passes(server: ScriptedServer, tmp_path: Path, trouble: Step) -> None:
     server.script = lambda call: trouble if call.asked == 1 and call.number % 3 == 0 else answer()
-    result = collect(recipe(server.base_url, concurrency=4), make_prompts(12), tmp_path)
+    result = collect(recipe(server.base_url, concurrency=4, timeout_s=1), make_prompts(12), tmp_path)
     assert (result.facts["answers"], result.facts["errors"]) == (12, 0)
+    assert {row["answer"] for row in table(tmp_path)} == {"fine"}
 
 
 @pytest.mark.parametrize(
@@ -309,6 +319,9 @@ def test_passing_trouble_passes(server: ScriptedServer, tmp_path: Path, trouble:
         (answer("hmm</think>", finish_reason="length"), "reasoning_only", "", "hmm"),
         (answer("hmm</think>so"), "ok", "so", "hmm"),
         (answer("  "), "empty", "  ", ""),
+        (answer(None, reasoning="hmm", finish_reason="stop"), "reasoning_only", "", "hmm"),
+        (answer("so", reasoning_content="hmm"), "ok", "so", "hmm"),
+        (answer("so", reasoning="hmm"), "ok", "so", "hmm"),
         (answer(None), "empty", "", ""),
         (answer("", finish_reason="length"), "empty", "", ""),
         (answer("no", finish_reason="content_filter"), "filtered", "no", ""),
@@ -433,17 +446,139 @@ def test_a_budget_without_prices_is_a_recipe_error(tmp_path: Path) -> None:
         collect(recipe(collect={"budget_usd": 1.0}), make_prompts(1), tmp_path)
 
 
-def test_the_key_is_in_no_file(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = "sk-very-secret-1234567890"
+def test_the_key_is_in_no_file_however_a_server_spells_it(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-very/secret+1234567890"
     monkeypatch.setenv("BIG_KEY", key)
-    echo = f"you sent {key}"
-    server.script = lambda call: failure(400, echo) if call.number == 1 else answer(echo)
+    basic = base64.b64encode(key.encode()).decode()
+    bearer = base64.b64encode(f"Bearer {key}".encode()).decode()
+    forms = [key, basic, basic.rstrip("="), bearer, quote(key), quote(key, safe=""), quote_plus(key)]
+    escaped = answer("you sent KEY").body.replace("KEY", "sk\\u002dvery\\/secret+1234567890")
+    echoes = [answer(f"you sent {form}") for form in forms] + [Step(body=escaped)]
+    server.script = lambda call: failure(400, f"bad {forms}") if call.number > len(echoes) else echoes[call.number - 1]
     reporter = Lines()
-    result = collect(recipe(server.base_url, api_key_env="BIG_KEY"), make_prompts(5), tmp_path, reporter)
+    asked = recipe(server.base_url, api_key_env="BIG_KEY", concurrency=1)
+    result = collect(asked, make_prompts(len(echoes) + 2), tmp_path, reporter)
     assert server.calls[0].headers["Authorization"] == f"Bearer {key}"
+    assert {row["answer"] for row in table(tmp_path)[: len(echoes)]} == {"you sent [key]"}
     for path in tmp_path.iterdir():
-        assert key.encode() not in path.read_bytes()
-    assert key not in str(result) + str(reporter.said)
+        assert not [form for form in forms if form.encode() in path.read_bytes()]
+    said = str(result) + str(reporter.said)
+    assert not [form for form in forms if form in said]
+
+
+def test_connections_are_kept_and_nothing_is_streamed(server: ScriptedServer, tmp_path: Path) -> None:
+    collect(recipe(server.base_url, concurrency=6), make_prompts(300), tmp_path)
+    assert len(server.connections) <= 6
+    assert not any(call.body.get("stream") for call in server.calls)
+
+
+def test_duplicate_ids_of_replies_mean_nothing(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: answer(f"re: {call.prompt}")
+    assert json.loads(answer().body)["id"] == json.loads(answer("other").body)["id"]
+    collect(recipe(server.base_url), make_prompts(5), tmp_path)
+    assert [row["answer"] for row in table(tmp_path)] == [f"re: question {at}" for at in range(5)]
+
+
+def test_usage_with_cached_and_reasoning_tokens_reaches_the_table(server: ScriptedServer, tmp_path: Path) -> None:
+    usage = {
+        "prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 90},
+        "completion_tokens_details": {"reasoning_tokens": 40},
+    }  # fmt: skip
+    server.script = lambda call: answer(usage=usage)
+    collect(recipe(server.base_url), make_prompts(1), tmp_path)
+    (row,) = table(tmp_path)
+    counts = [row[f"{kind}_tokens"] for kind in ("input", "cached", "output", "reasoning")]
+    assert counts == [100, 90, 50, 40]
+
+
+def test_requests_a_minute_are_spaced_evenly(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: answer(delay_s=0.001)
+    collect(recipe(server.base_url, concurrency=8, requests_per_minute=120), make_prompts(61), tmp_path)
+    arrived = [call.arrived_s for call in server.calls]
+    assert arrived[-1] - arrived[0] > 59 / 2 / FAST  # half a second each, in the test's time
+    for at, start in enumerate(arrived):  # nowhere is there a burst: two seconds hold four, and a little jitter
+        assert sum(start <= later < start + 2 / FAST for later in arrived[at:]) <= 4 + 8
+
+
+def test_tokens_a_minute_follow_what_replies_say_they_took(server: ScriptedServer, tmp_path: Path) -> None:
+    server.script = lambda call: answer(usage=(10, 10))
+    collect(recipe(server.base_url, tokens_per_minute=1200, concurrency=1), make_prompts(60), tmp_path)
+    arrived = [call.arrived_s for call in server.calls]
+    assert (arrived[-1] - arrived[0]) * FAST == pytest.approx(60, rel=0.5)  # 60 requests of 20 tokens, 20 a second
+
+
+def test_limits_that_headers_tell_are_never_broken(server: ScriptedServer, tmp_path: Path) -> None:
+    """A server that takes 40 requests in each 0.4 s, says what is left, and refuses the rest."""
+    started = time.monotonic()
+
+    def script(call: Call) -> Step:
+        window, into = divmod(call.arrived_s - started, 0.4)
+        earlier = sum((one.arrived_s - started) // 0.4 == window for one in server.calls)
+        left = {"ratelimit-limit": "40", "ratelimit-remaining": str(max(40 - earlier, 0)),
+                "ratelimit-reset": f"{0.4 - into:.4f}"}  # fmt: skip
+        return replace(answer() if earlier <= 40 else failure(429), headers=left)
+
+    server.script = script
+    result = collect(
+        recipe(server.base_url, concurrency=4), make_prompts(120), tmp_path, clock=time.monotonic, sleep=asyncio.sleep
+    )
+    assert result.facts["answers"] == 120
+    refused = sum(call.status == 429 for call in server.calls)
+    assert refused <= 4  # what was in flight when a window ended
+    assert server.calls[-1].arrived_s - server.calls[0].arrived_s < 2.5  # and the allowance is used
+
+
+def test_a_certificate_that_is_wrong_stops_it_with_one_line(tmp_path: Path) -> None:
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with ScriptedServer(tls=context) as server:
+        with pytest.raises(PotstillError, match="certificate is not valid here") as caught:
+            collect(recipe(server.base_url), make_prompts(30), tmp_path)
+        assert "\n" not in str(caught.value)
+        assert server.calls == []
+    assert rows(tmp_path, "SELECT state, count(*) FROM requests GROUP BY state") == [("pending", 30)]
+
+
+_FULL = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from potstill.errors import PotstillError
+from test_endpoint import collect, make_prompts, recipe
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+try:
+    collect(recipe({url!r}, concurrency=4), make_prompts(100), Path({folder!r}))
+except PotstillError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_a_disk_that_takes_no_more_stops_it_with_one_line_and_loses_nothing(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.script = lambda call: answer("long " * 4000, delay_s=0.005)
+    script = _FULL.format(tests=str(Path(__file__).parent), url=server.base_url, folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert "answers.sqlite" in line
+    assert "disk" in line
+    kept = rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'done'")[0][0]
+    assert 0 < kept < 100
+    assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+    before = len(server.calls)
+    assert collect(recipe(server.base_url), make_prompts(100), tmp_path).facts["answers"] == 100
+    assert len(server.calls) - before == 100 - kept
 
 
 def test_top_logprobs_reach_the_journal(server: ScriptedServer, tmp_path: Path) -> None:
@@ -460,19 +595,19 @@ def test_a_full_disk_ends_it_with_one_line_and_what_was_kept_is_kept(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.script = lambda call: answer("long " * 20_000)
-    settle = Journal.settle
+    turn = Journal.turn
 
-    def full(journal: Journal, outcomes: Any) -> None:
+    def full(journal: Journal, outcomes: Any, number: int) -> Any:
         if journal.counts().done:
             journal._db.execute(f"PRAGMA max_page_count = {journal._db.execute('PRAGMA page_count').fetchone()[0]}")
-        settle(journal, outcomes)
+        return turn(journal, outcomes, number)
 
-    monkeypatch.setattr(Journal, "settle", full)
+    monkeypatch.setattr(Journal, "turn", full)
     with pytest.raises(PotstillError, match="no space left on the disk"):
         collect(recipe(server.base_url, concurrency=2), make_prompts(100), tmp_path)
     kept = rows(tmp_path, "SELECT count(*) FROM requests WHERE state = 'done'")[0][0]
     assert 0 < kept < 100
-    monkeypatch.setattr(Journal, "settle", settle)
+    monkeypatch.setattr(Journal, "turn", turn)
     assert collect(recipe(server.base_url), make_prompts(100), tmp_path).facts["answers"] == 100
 
 

@@ -1,5 +1,6 @@
 """A whole run on a tiny model: what it leaves, what it skips, and kills at random moments."""
 
+import base64
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -241,19 +243,25 @@ def test_a_prompt_over_the_context_is_one_error_row_and_the_rest_goes_on(teacher
     assert facts["answers"] == 24
 
 
-def test_a_teacher_at_an_endpoint(teacher: Path, tmp_path: Path) -> None:
+def test_a_teacher_at_an_endpoint(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-tiny/secret+1234567890"
+    monkeypatch.setenv("TINY_KEY", key)
+    server = {"model": "tiny", "concurrency": 4, "api_key_env": "TINY_KEY"}
     with serving(teacher, "tiny") as base_url:
         recipe = write_recipe(
             tmp_path,
             teacher,
-            teacher={"endpoint": {"base_url": base_url, "model": "tiny", "concurrency": 4}, "license": "apache-2.0"},
+            teacher={"endpoint": server | {"base_url": base_url}, "license": "apache-2.0"},
             collect={"max_new_tokens": 10, "train_on_truncated": True, "signals": {"kind": "top_k", "k": 5}},
             student={"kind": "scratch", "tokenizer": f"path:{teacher}", "config": {
                 "model_type": "llama", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
                 "num_attention_heads": 2}},
         )  # fmt: skip
-        finish(recipe, tmp_path / "run")
+        done = finish(recipe, tmp_path / "run")
     run = tmp_path / "run"
+    forms = [key, base64.b64encode(key.encode()).decode(), quote(key), quote(key, safe="")]
+    said = [path.read_bytes() for path in run.rglob("*") if path.is_file()] + [(done.stdout + done.stderr).encode()]
+    assert not [form for form in forms if any(form.encode() in one for one in said)]
     figures = json.loads((run / "evaluation.json").read_text())["figures"]
     assert set(figures) == {"chrf", "initial_student.chrf"}  # no weights of the teacher here: nothing else is claimed
     facts = json.loads((run / "stages" / "collect.json").read_text())["facts"]

@@ -11,16 +11,18 @@ from potstill.config import Server
 from potstill.errors import PotstillError
 from potstill.models.asking import ask_all
 from potstill.models.client import Client
+from potstill.models.route import Route
 
 
-def ask(server: ScriptedServer, numbers: range, concurrency: int = 4, **more: Any) -> list[int]:
-    client = Client(Server(base_url=server.base_url, model="any"), "somewhere")
+def ask(
+    server: ScriptedServer, numbers: range, concurrency: int = 4, said: list[str] | None = None, **more: Any
+) -> list[int]:
+    client = Client(Server(base_url=server.base_url, model="any"), "somewhere", Route(concurrency, **more))
 
     async def one(number: int) -> int:
         return int((await client.post("double", {"number": number}))["doubled"])
 
-    said = more.pop("said", [])
-    return asyncio.run(ask_all(client, numbers, one, concurrency, 2, said.append, **more))
+    return asyncio.run(ask_all(client, numbers, one, 2, [].append if said is None else said.append))
 
 
 def doubled(call: Call) -> Step:
@@ -60,13 +62,13 @@ def test_after_a_failure_nothing_more_is_sent_and_what_is_in_flight_comes_in() -
         return Step(body=json.dumps({"doubled": 0}), delay_s=0.3)
 
     with ScriptedServer(script) as server:
-        client = Client(Server(base_url=server.base_url, model="any"), "somewhere")
+        client = Client(Server(base_url=server.base_url, model="any", concurrency=4), "somewhere")
 
         async def one(number: int) -> None:
             await client.post("double", {"number": number})
             came.append(number)
 
         with pytest.raises(PotstillError, match=r"^somewhere: http://127.0.0.1:\d+/v1: HTTP 400: not this one$"):
-            asyncio.run(ask_all(client, range(50), one, 4, 2, print))
+            asyncio.run(ask_all(client, range(50), one, 2, print))
         assert len(server.calls) <= 5
         assert sorted(came) == sorted(call.body["number"] for call in server.calls if call.body["number"] != 1)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ class Step:
     delay_s: float = 0.0
     reset: str = ""  # "before" the head or in the "middle" of the body
     hold: bool = False  # never answer
+    trickle_s: float = 0.0  # the body in ten pieces over this time
 
 
 @dataclass
@@ -89,11 +91,13 @@ def page(status: int = 200) -> Step:
 class ScriptedServer:
     """Runs in a thread of its own on a free port; `script` may be replaced at any time."""
 
-    def __init__(self, script: Script | None = None) -> None:
+    def __init__(self, script: Script | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.script = script or (lambda call: answer(f"answer to {call.prompt}"))
         self.calls: list[Call] = []
         self.asked: Counter[str] = Counter()
         self.most_in_flight = 0
+        self.connections: set[Any] = set()  # the clients' addresses: one for each connection that was opened
         self._in_flight = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -111,7 +115,7 @@ class ScriptedServer:
     @property
     def base_url(self) -> str:
         """What a recipe names."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/v1"
 
     @property
     def prompts(self) -> Counter[str]:
@@ -129,7 +133,7 @@ class ScriptedServer:
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024, ssl_context=self._tls)
         await site.start()
         self._port = runner.addresses[0][1]
         self._ready.set()
@@ -137,6 +141,7 @@ class ScriptedServer:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.connections.add(request.transport.get_extra_info("peername") if request.transport else None)
         text = await request.read()
         key = hashlib.sha256(text).hexdigest()
         self.asked[key] += 1
@@ -164,7 +169,18 @@ class ScriptedServer:
             await response.write(step.body.encode())
             request.transport.abort()
             return response
+        if step.trickle_s:
+            return await self._trickle(step, request)
         call.status, call.answered_s = step.status, time.monotonic()
         return web.Response(
             status=step.status, body=step.body.encode(), headers=dict(step.headers), content_type=step.content_type
         )
+
+    async def _trickle(self, step: Step, request: web.Request) -> web.StreamResponse:
+        body = step.body.encode()
+        response = web.StreamResponse(headers={"Content-Length": str(len(body)), "Content-Type": step.content_type})
+        await response.prepare(request)
+        for piece in range(10):
+            await response.write(body[len(body) * piece // 10 : len(body) * (piece + 1) // 10])
+            await asyncio.sleep(step.trickle_s / 10)
+        return response

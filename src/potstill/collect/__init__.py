@@ -7,6 +7,7 @@ from potstill.config import Recipe
 from potstill.errors import TermsStopped
 from potstill.progress import Reporter
 from potstill.records import Clearance, Prompt, StageResult
+from potstill.store.prompts import fields
 
 
 def collect(
@@ -19,7 +20,7 @@ def collect(
     """
     if not isinstance(clearance, Clearance):
         raise TermsStopped("no clearance: the teacher is not asked before the terms gate has given one")
-    for tag in {prompt.tag for prompt in prompts}:
+    for tag in {tag for (tag,) in fields(prompts, "tag")}:
         recipe.shares(tag)
     if recipe.teacher.endpoint is not None:
         from potstill.collect.endpoint import collect_endpoint

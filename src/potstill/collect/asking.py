@@ -11,6 +11,7 @@ from potstill.progress import Reporter
 from potstill.records import Message, Prompt
 from potstill.rendering import written
 from potstill.store.journal import Request, make_request, request_seed
+from potstill.store.prompts import fields
 
 
 def requests(recipe: config.Recipe, section: config.Endpoint, prompts: Sequence[Prompt]) -> Iterator[Request]:
@@ -36,6 +37,8 @@ def check_student_takes_tools(recipe: config.Recipe, prompts: Sequence[Prompt], 
     The template silently drops what it does not know, and training would teach answers to questions nobody asked.
     Without tools nothing is fetched and nothing is checked.
     """
+    if not any(tools or _may_use_tools(messages) for messages, tools in fields(prompts, "messages", "tools")):
+        return  # told from the table's text: a million prompts need not be made into records for it
     using = next((prompt for prompt in prompts if prompt.tools or any(_of_tools(one) for one in prompt.messages)), None)
     if using is None:
         return
@@ -86,6 +89,10 @@ def what_is_dropped(tokenizer: Any, tools: Sequence[Mapping[str, Any]], *, resul
         if not all(word in text for word in words):
             return what
     return None
+
+
+def _may_use_tools(messages: str | Sequence[Message]) -> bool:
+    return '"tool_call' in messages if isinstance(messages, str) else any(map(_of_tools, messages))
 
 
 def _of_tools(message: Message) -> bool:

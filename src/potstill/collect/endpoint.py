@@ -14,10 +14,11 @@ from potstill.collect.sender import Limits, Sender
 from potstill.collect.table import write_answers_table
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.http import Answers, Endpoint
-from potstill.models.route import Clock, Sleep
+from potstill.models.route import Clock, Route, Sleep, route_to
 from potstill.progress import Reporter
 from potstill.records import Clearance, Prompt, StageResult, canonical_json, content_hash
 from potstill.store.journal import Counts, Journal
+from potstill.store.prompts import fields
 from potstill.store.scores import spent_usd as spent_by_run
 
 
@@ -55,12 +56,13 @@ def collect_endpoint(
         if not journal.holds(plan):
             journal.add(requests(recipe, section, prompts), plan)
         journal.retry_errors(permanent=retry_refused)
+        route = _route(section, clock, sleep)
         try:
             if recipe.collect.mode == "batch":
                 asyncio.run(collect_in_batches(recipe, section, journal, reporter, sleep))
             else:
                 refuse_while_under_way(journal)
-                asyncio.run(_send(model or Endpoint(section), journal, limits, reporter, clock, sleep))
+                asyncio.run(_send(model or Endpoint(section, route=route), journal, limits, route, reporter))
         finally:
             journal.requeue()
         counts = journal.counts()
@@ -71,9 +73,15 @@ def collect_endpoint(
     return StageResult(("answers.sqlite", "answers.parquet"), facts)
 
 
-async def _send(
-    model: Answers, journal: Journal, limits: Limits, reporter: Reporter, clock: Clock, sleep: Sleep
-) -> None:
+def _route(section: config.Endpoint, clock: Clock, sleep: Sleep) -> Route:
+    """The run's route to the server, or one with a time of its own."""
+    if clock is time.monotonic and sleep is asyncio.sleep:
+        return route_to(section)
+    paces = {"requests_per_minute": section.requests_per_minute, "tokens_per_minute": section.tokens_per_minute}
+    return Route(section.concurrency, clock, sleep, **paces)
+
+
+async def _send(model: Answers, journal: Journal, limits: Limits, route: Route, reporter: Reporter) -> None:
     counts = journal.counts()
     if not counts.pending:
         return
@@ -86,9 +94,7 @@ async def _send(
         def settled(number: int, spent: float) -> None:
             meter.advance(number, "cost unknown" if limits.prices is None else f"{spent:.4f} USD")
 
-        sender = Sender(
-            model, journal, limits, spent_usd=spent_usd, say=reporter.say, settled=settled, clock=clock, sleep=sleep
-        )
+        sender = Sender(model, journal, limits, route, spent_usd=spent_usd, say=reporter.say, settled=settled)
         if isinstance(model, Endpoint):
             async with model:
                 await sender.run()
@@ -106,8 +112,9 @@ def _plan(recipe: config.Recipe, section: config.Endpoint) -> Mapping[str, Any]:
 
 def _digest(prompts: Sequence[Prompt]) -> str:
     digest = hashlib.sha256()
-    for prompt in prompts:
-        digest.update(f"{prompt.hash} {prompt.split} {canonical_json(prompt.tools)}\n".encode())
+    for identity, split, tools in fields(prompts, "hash", "split", "tools"):
+        written = tools if isinstance(tools, str) else canonical_json(tools or ())
+        digest.update(f"{identity} {split} {written}\n".encode())
     return digest.hexdigest()
 
 

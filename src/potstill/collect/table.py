@@ -1,6 +1,6 @@
 """Writes the journal's rows as answers.parquet, for training, the report and other people's tools."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from potstill.errors import PotstillError
-from potstill.records import Message, Prompt, canonical_json
+from potstill.records import Prompt, canonical_json
 from potstill.store.durable import written_whole
 from potstill.store.journal import Journal, Row
+from potstill.store.prompts import fields
 
 _ROWS_A_GROUP = 10_000
 
@@ -57,32 +58,39 @@ def write_answers_table(
     Returns the sums over all answers of the token counts and cost_usd; None where an answer does not tell. Raises
     PotstillError where the journal holds a request for a prompt that is not given, or the file cannot be written.
     """
-    by_hash = {prompt.hash: prompt.messages for prompt in prompts}
-    tags = {prompt.hash: prompt.tag for prompt in prompts}
-    calling = any(prompt.tools for prompt in prompts)
+    calling = any(tools for (tools,) in fields(prompts, "tools"))
     schema = pa.schema([*SCHEMA, *(_SEVERAL if writers is not None else ()), *(_CALLING if calling else ())])
     totals: dict[str, float | None] = dict.fromkeys(_SUMMED, 0)
     with written_whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for group in _groups(journal, by_hash):
+        for group in _groups(journal, prompts):
             _add_up(totals, group)
             if writers is not None:
                 for columns in group:
                     columns["writer"] = writers[columns["prompt_hash"]]
-                    columns["tag"] = tags[columns["prompt_hash"]]
             writer.write_table(pa.Table.from_pylist(group, schema))
     return totals
 
 
-def _groups(journal: Journal, by_hash: Mapping[str, Sequence[Message]]) -> Iterator[list[dict[str, Any]]]:
-    outcomes = (row for row in journal.rows() if row.state in ("done", "error"))
+def _groups(journal: Journal, prompts: Sequence[Prompt]) -> Iterator[list[dict[str, Any]]]:
+    outcomes = _with_prompts((row for row in journal.rows() if row.state in ("done", "error")), prompts, journal.path)
     while group := list(islice(outcomes, _ROWS_A_GROUP)):
-        yield [_columns(row, by_hash, journal.path) for row in group]
+        yield [_columns(row, prompt) for row, prompt in group]
 
 
-def _columns(row: Row, by_hash: Mapping[str, Sequence[Message]], origin: Path) -> dict[str, Any]:
-    if row.prompt_hash not in by_hash:
-        raise PotstillError(f"{origin}: request {row.key[:12]} belongs to a prompt that this run does not have")
-    messages = [one.plain for one in by_hash[row.prompt_hash]]
+def _with_prompts(rows: Iterable[Row], prompts: Sequence[Prompt], origin: Path) -> Iterator[tuple[Row, Prompt]]:
+    """Each row with its prompt. Both come in the same order, so neither side is held in memory."""
+    coming = iter(prompts)
+    prompt: Prompt | None = None
+    for row in rows:
+        while prompt is None or prompt.hash != row.prompt_hash:
+            prompt = next(coming, None)
+            if prompt is None:
+                raise PotstillError(f"{origin}: request {row.key[:12]} belongs to a prompt that this run does not have")
+        yield row, prompt
+
+
+def _columns(row: Row, prompt: Prompt) -> dict[str, Any]:
+    messages = [one.plain for one in prompt.messages]
     base_url, reply = row.request["base_url"], row.reply
     columns: dict[str, Any] = {
         "request_key": row.key,
@@ -90,6 +98,7 @@ def _columns(row: Row, by_hash: Mapping[str, Sequence[Message]], origin: Path) -
         "sample": row.sample,
         "split": row.split,
         "messages": canonical_json(messages),
+        "tag": prompt.tag,
         "use": row.use or "error",
         "error": row.error,
         "teacher": row.request["body"].get("model"),

@@ -43,6 +43,9 @@ class Server(Section):
     concurrency: int = Field(default=16, ge=1, le=1024)
     timeout_s: float = Field(default=120, gt=0)
     max_attempts: int = Field(default=6, ge=1)
+    # Limits of the account, where reply headers do not tell them; sending is spaced evenly within them.
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
 
 
 class Endpoint(Server):

@@ -18,8 +18,10 @@ _WORDS = 300  # characters of a server's own words that are worth keeping
 _CLOSE = "</think>"
 
 
-def read_reply(data: Any) -> tuple[Reply | None, str]:
+def read_reply(data: Any, text: str | None = None) -> tuple[Reply | None, str]:
     """The reply in a server's decoded JSON, None where there is none, and that JSON without the log-probabilities.
+
+    `text` is what was decoded: kept as it stands where there are no log-probabilities to leave out.
 
     A refusal in a field of its own becomes the text, with "refusal" as the finish reason. Reasoning comes from
     `reasoning_content`, `reasoning`, thinking parts of the content, or what stands before `</think>` in it.
@@ -42,6 +44,8 @@ def read_reply(data: Any) -> tuple[Reply | None, str]:
         top_logprobs=_logprobs(choice.get("logprobs")),
         tool_calls=_calls(message.get("tool_calls")),
     )
+    if text is not None and not reply.top_logprobs:
+        return reply, text
     kept = {**data, "choices": [{**choice, "logprobs": None}, *data["choices"][1:]]} if reply.top_logprobs else data
     return reply, _whole_characters(json.dumps(kept, ensure_ascii=False))
 

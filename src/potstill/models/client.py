@@ -1,5 +1,6 @@
 """Posts JSON to one OpenAI-compatible server and tells the kinds of failure apart, whatever is asked of it."""
 
+import base64
 import json
 import os
 import re
@@ -8,13 +9,14 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 import aiohttp
 
 from potstill import config
 from potstill.errors import RecipeError
 from potstill.models.chat_completion import error_in, in_words
+from potstill.models.route import Route, route_to
 
 TEACHER = "teacher.endpoint"
 
@@ -40,13 +42,17 @@ class Client:
     """One server: a base URL and a key. Use it in an `async with`; connections are kept and reused.
 
     The key comes from the environment only and is struck out of everything that a server sends back. `field` is the
-    recipe's section, for what is said to people. Raises RecipeError where the key's variable is not set.
+    recipe's section, for what is said to people. `route` is what paces the requests; it hears of every reply's headers.
+    Raises RecipeError where the key's variable is not set.
     """
 
-    def __init__(self, section: config.Server, field: str = TEACHER) -> None:
+    def __init__(self, section: config.Server, field: str = TEACHER, route: Route | None = None) -> None:
         self._section, self._field = section, field
         self._key = _key_from_environment(section.api_key_env, field)
+        self._spellings = _spellings(self._key) if self._key else ()
         self.host = urlsplit(section.base_url).hostname
+        self.route = route_to(section) if route is None else route
+        self._addresses: dict[str, str] = {}
         self._reached = False  # a route that has worked once is worth waiting for
         self._session: aiohttp.ClientSession
 
@@ -54,7 +60,8 @@ class Client:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._session = aiohttp.ClientSession(
             headers=headers | {"Accept": "application/json"},
-            connector=aiohttp.TCPConnector(limit=0),  # who sends keeps the number of requests
+            # Who sends keeps the number of requests. Connections outlive a pause between bursts of work.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(total=self._section.timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -74,6 +81,10 @@ class Client:
         `path` goes on from the base URL, or, with a slash before it, from the server's root (the base URL without its
         /v1). Raises Retry, Permanent or Fatal.
         """
+        return (await self.exchange(path, body))[0]
+
+    async def exchange(self, path: str, body: Mapping[str, Any]) -> tuple[Any, str]:
+        """The decoded JSON and the text that it was decoded from, without the key; see `post`."""
         response, text = await self._send(path, body)
         try:
             data = json.loads(text)
@@ -82,7 +93,7 @@ class Client:
         code, _ = error_in(data)
         if code is not None:  # some routers report a failure in a reply of status 200
             raise self._refused(code, response.headers, text)
-        return data
+        return data, text
 
     async def tell(self, path: str, body: Mapping[str, Any]) -> None:
         """Send a command whose reply says nothing beyond its status; see `post`."""
@@ -90,13 +101,15 @@ class Client:
 
     async def _send(self, path: str, body: Mapping[str, Any]) -> tuple[aiohttp.ClientResponse, str]:
         try:
-            async with self._session.post(self._address(path), json=body, allow_redirects=False) as response:
-                text = self._strike(await response.text(errors="replace"))
+            address = self._addresses.get(path) or self._address(path)
+            async with self._session.post(address, json=body, allow_redirects=False) as response:
+                text = self._strike((await response.read()).decode(errors="replace"))  # JSON is UTF-8
         except TimeoutError:
             raise Retry(f"no answer within {self._section.timeout_s:g} s", overloaded=True) from None
         except aiohttp.ClientError as error:
             raise self._unreached(error) from None
         self._reached = True
+        self.route.heard(response.headers)
         if response.status != 200:
             raise self._refused(response.status, response.headers, text)
         if response.content_type == "text/html" or text.lstrip()[:1] == "<":
@@ -108,7 +121,9 @@ class Client:
         base = parts.path.rstrip("/")
         if path.startswith("/"):
             base = base.removesuffix("/v1")
-        return urlunsplit(parts._replace(path=f"{base}/{path.removeprefix('/')}"))
+        address = urlunsplit(parts._replace(path=f"{base}/{path.removeprefix('/')}"))
+        self._addresses[path] = address
+        return address
 
     def _refused(self, status: int, headers: Mapping[str, str], text: str) -> Exception:
         """What an HTTP status means for this request and for the route."""
@@ -146,7 +161,14 @@ class Client:
         return Retry(f"connection failed: {words}", overloaded=True)
 
     def _strike(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        """The text without the key, however it is spelled there."""
+        if not self._spellings:
+            return text
+        if "\\u00" in text or "\\/" in text:  # JSON can escape what needs none
+            text = _ESCAPED.sub(lambda found: _ESCAPES.get(found[0].lower(), found[0]), text)
+        for spelling in self._spellings:
+            text = text.replace(spelling, "[key]")
+        return text
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -168,6 +190,20 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except (ValueError, OverflowError):
         now = time.time()
     return max(until - now, 0.0)
+
+
+_ESCAPED = re.compile(r"\\\\|\\/|\\u00[2-7][0-9a-f]", re.IGNORECASE)
+# What JSON may write for the characters that a key consists of; the two that must be escaped stay as they are.
+_ESCAPES = {rf"\u{code:04x}": chr(code) for code in range(0x20, 0x7F) if chr(code) not in '"\\'} | {r"\/": "/"}
+
+
+def _spellings(key: str) -> tuple[str, ...]:
+    """The forms in which a server, a proxy or an error may give a key back, the longest first."""
+    forms = {key, json.dumps(key)[1:-1], quote(key), quote(key, safe=""), quote_plus(key)}
+    for text in (key, f"Bearer {key}"):
+        encoded = base64.b64encode(text.encode()).decode()
+        forms |= {encoded, encoded.rstrip("="), base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _key_from_environment(variable: str | None, field: str) -> str | None:

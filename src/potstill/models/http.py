@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from potstill import config
 from potstill.models.chat_completion import error_in, in_words, read_reply
 from potstill.models.client import TEACHER, Client, Fatal, Permanent, Retry
+from potstill.models.route import Route
 from potstill.records import Message, ModelIdentity, Reply, canonical_json
 
 _TOKENS_A_MESSAGE = 16  # the most that a chat template adds around one message
@@ -112,9 +113,9 @@ def most_usd(body: Mapping[str, Any], prices: config.Prices | None) -> float:
 class Endpoint:
     """One route of chat completions: a base URL, a model and a key. Use it in an `async with`; see `Client`."""
 
-    def __init__(self, section: config.Endpoint, field: str = TEACHER) -> None:
+    def __init__(self, section: config.Endpoint, field: str = TEACHER, *, route: Route | None = None) -> None:
         self._section = section
-        self._client = Client(section, field)
+        self._client = Client(section, field, route=route)
         self.identity = ModelIdentity(section.model, "endpoint", section.model, self._client.host)
 
     def __repr__(self) -> str:
@@ -137,14 +138,14 @@ class Endpoint:
         Raises Retry, Permanent or Fatal.
         """
         try:
-            data = await self._client.post("chat/completions", body)
+            data, text = await self._client.exchange("chat/completions", body)
         except Permanent as error:
             if "max_completion_tokens" in body or "max_completion_tokens" not in str(error):
                 raise
             raise Fatal(
                 f"{self._client.where}: {error}; set teacher.endpoint.token_limit_field: max_completion_tokens"
             ) from None
-        reply, raw = read_reply(data)
+        reply, raw = read_reply(data, text)
         if reply is None:
             raise Retry(f"no answer in the reply: {error_in(data)[1] or in_words(json.dumps(data))}")
         return reply, raw

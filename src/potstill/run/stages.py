@@ -244,11 +244,11 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
             return _prompts(recipe, folder, reporter)
         case "collect":
             from potstill.collect import collect
-            from potstill.store.prompts import read_prompts
+            from potstill.store.prompts import StoredPrompts
             from potstill.terms import clear
 
             # Asked again rather than read back from the marker: only the gate makes a Clearance.
-            return collect(recipe, clear(recipe), read_prompts(folder / "prompts.parquet"), folder, reporter)
+            return collect(recipe, clear(recipe), StoredPrompts(folder / "prompts.parquet"), folder, reporter)
         case "screen":
             from potstill.collect.screening import screen
             from potstill.terms import clear_judge

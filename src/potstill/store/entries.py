@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from potstill.records import Prompt, Reply, Split, canonical_json, content_hash
 
@@ -85,6 +85,13 @@ class Row:
     cost_usd: float | None
     seconds: float | None
     finished_s: float | None  # since the epoch
+
+
+class Waiting(NamedTuple):
+    """A request that is to be sent: no more than that takes, because there may be millions."""
+
+    key: str
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The durable journal of requests: a row exists before its request is sent and holds the answer before it counts."""
 
 import fcntl
+import json
 import sqlite3
 import threading
 import time
@@ -20,6 +21,7 @@ from potstill.store.entries import (
     Row,
     State,
     Use,
+    Waiting,
     failed_sql,
     finished_sql,
     make_request,
@@ -28,7 +30,10 @@ from potstill.store.entries import (
 )
 from potstill.store.migrations import VERSION, migrate, readable_columns
 
-__all__ = ["Counts", "Failure", "Finish", "Journal", "Request", "Row", "State", "Use", "make_request", "request_seed"]
+__all__ = [
+    "Counts", "Failure", "Finish", "Journal", "Request", "Row", "State", "Use", "Waiting", "make_request",
+    "request_seed",
+]  # fmt: skip
 
 _ROWS_A_PAGE = 1000
 
@@ -141,6 +146,19 @@ class Journal:
         """The wanted requests without an answer, in order, read a page at a time while others are being finished."""
         return self._pages("wanted = 1 AND state = 'pending'", "position")
 
+    def turn(self, outcomes: Iterable[Finish | Failure], number: int) -> list[Waiting]:
+        """Keep outcomes, as `settle`, and take the next requests to send: one transaction, so one wait for the disk.
+
+        Returns up to `number` wanted requests without an answer, in order, marked as being sent.
+        """
+        with self._lock, self._plain_errors(), self._transaction():
+            self._settle(outcomes)
+            pending = "FROM requests WHERE wanted = 1 AND state = 'pending' ORDER BY position LIMIT ?"
+            found = self._db.execute(f"SELECT id, key, request {pending}", (number,)).fetchall()
+            ids = ",".join(str(row[0]) for row in found)
+            self._db.execute(f"UPDATE requests SET state = 'sent', sent_s = ? WHERE id IN ({ids})", (time.time(),))
+        return [Waiting(key, json.loads(request)["body"]) for _, key, request in found]
+
     def mark_sent(self, keys: Iterable[str]) -> None:
         """Write down, before they go out, that these requests are being sent. One transaction."""
         now = time.time()
@@ -176,12 +194,8 @@ class Journal:
 
     def settle(self, outcomes: Iterable[Finish | Failure]) -> None:
         """Keep answers and failures in one transaction. An answer that is there already is never overwritten."""
-        now = time.time()
         with self._lock, self._plain_errors(), self._transaction():
-            for one in outcomes:
-                statement, values = finished_sql(one, now) if isinstance(one, Finish) else failed_sql(one, now)
-                if self._db.execute(statement, values).rowcount == 0 and not self._knows(one.key):
-                    raise KeyError(f"{self.path}: no request has the key {one.key}")
+            self._settle(outcomes)
 
     def rows(self, *, with_logprobs: bool = False) -> Iterator[Row]:
         """Every wanted row in order. `with_logprobs` also reads the replies' top_logprobs, which may be long."""
@@ -308,6 +322,19 @@ class Journal:
     def _change(self, statement: str, *values: Any) -> int:
         with self._lock, self._plain_errors(), self._transaction():
             return self._db.execute(statement, values).rowcount
+
+    def _settle(self, outcomes: Iterable[Finish | Failure]) -> None:
+        now = time.time()
+        alike: dict[str, list[Sequence[Any]]] = {}
+        keys = []
+        for one in outcomes:
+            statement, values = finished_sql(one, now) if isinstance(one, Finish) else failed_sql(one, now)
+            alike.setdefault(statement, []).append(values)
+            keys.append(one.key)
+        changed = sum(self._db.executemany(statement, many).rowcount for statement, many in alike.items())
+        unknown = [key for key in keys if not self._knows(key)] if changed < len(keys) else []
+        if unknown:
+            raise KeyError(f"{self.path}: no request has the key {unknown[0]}")
 
     def _knows(self, key: str) -> bool:
         return self._db.execute("SELECT 1 FROM requests WHERE key = ?", (key,)).fetchone() is not None

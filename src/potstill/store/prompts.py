@@ -1,9 +1,10 @@
 """The table of a run's prompts: what the prompts stage leaves and every later stage reads."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 from potstill.errors import PotstillError
 from potstill.records import Grown, Message, Prompt, canonical_json
 from potstill.store.durable import written_whole
+
+_ROWS_A_PAGE = 1000
 
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("messages", "split", "source", "hash", "tag", "tools", "grown")])
 
@@ -47,17 +50,60 @@ def _schema(prompts: Sequence[Prompt]) -> pa.Schema:
 
 def read_prompts(path: Path) -> list[Prompt]:
     """Read what `write_prompts` wrote. Raises PotstillError where the file is missing or not such a table."""
-    try:
-        rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
-        return [
-            Prompt(
-                tuple(Message.read(one) for one in json.loads(row["messages"])), row["split"], row["source"],
-                row["hash"], row["tag"], tuple(json.loads(row["tools"] or "[]")), _grown(row["grown"]),
-            )
-            for row in rows
-        ]  # fmt: skip
-    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
-        raise PotstillError(f"{path}: not a table of prompts ({error}); run the prompts stage again") from None
+    return list(StoredPrompts(path))
+
+
+class StoredPrompts(Sequence[Prompt]):
+    """The prompts of a file, read page by page each time they are gone through, so that a million take no memory.
+
+    Raises PotstillError where the file is missing or not such a table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with pq.ParquetFile(path) as file:
+                self._length = int(file.metadata.num_rows)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(error) from None
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Prompt]:
+        for row in self.rows(*_SCHEMA.names):
+            try:
+                messages = tuple(Message.read(one) for one in json.loads(row["messages"]))
+                tools = tuple(json.loads(row["tools"] or "[]"))
+                grown = _grown(row["grown"])
+            except (ValueError, TypeError, KeyError) as error:
+                raise self._unreadable(error) from None
+            yield Prompt(messages, row["split"], row["source"], row["hash"], row["tag"], tools, grown)
+
+    @overload
+    def __getitem__(self, at: int) -> Prompt: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Prompt]: ...
+
+    def __getitem__(self, at: int | slice) -> Prompt | Sequence[Prompt]:
+        return list(self)[at]
+
+    def rows(self, *names: str) -> Iterator[dict[str, Any]]:
+        """Only these columns of every prompt, in order; a column that the file lacks is None throughout."""
+        try:
+            with pq.ParquetFile(self._path) as file:
+                there = [name for name in names if name in file.schema_arrow.names]
+                if "hash" in names and "hash" not in there:
+                    raise ValueError("it has no column hash")
+                for batch in file.iter_batches(_ROWS_A_PAGE, columns=there):
+                    for row in batch.to_pylist():
+                        yield dict.fromkeys(names) | row
+        except (OSError, pa.ArrowException, ValueError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> PotstillError:
+        return PotstillError(f"{self._path}: not a table of prompts ({error}); run the prompts stage again")
 
 
 def _grown(text: str | None) -> Grown | None:
@@ -65,3 +111,13 @@ def _grown(text: str | None) -> Grown | None:
         return None
     data = json.loads(text)
     return Grown(data["model"], data["request"], tuple(data["parents"]))
+
+
+def fields(prompts: Sequence[Prompt], *names: str) -> Iterator[tuple[Any, ...]]:
+    """These attributes of every prompt; of stored ones nothing else is read, which is many times faster.
+
+    Of stored prompts they are as the file has them: tools as JSON text, None where there are none.
+    """
+    if isinstance(prompts, StoredPrompts):
+        return (tuple(row.values()) for row in prompts.rows(*names))
+    return (tuple(getattr(prompt, name) for name in names) for prompt in prompts)

@@ -78,8 +78,9 @@ class ServedTeacher:
 
         try:
             await ask_all(
-                self._client, list(missing.items()), ask, section.concurrency, section.max_attempts, self._say
-            )
+                self._client, list(missing.items()), ask, section.max_attempts, self._say,
+                tokens=lambda question: len(question[1].tokens) + 1,
+            )  # fmt: skip
         finally:
             self._spent_usd = purse.spent_usd
             self._scores.add(came)

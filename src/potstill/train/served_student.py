@@ -68,8 +68,10 @@ class ServedStudent:
         async def ask(draw: Draw) -> Drawn:
             return await draw_answer(self._client, model, draw)
 
-        section = self._section
-        return asyncio.run(ask_all(self._client, draws, ask, section.concurrency, section.max_attempts, self._say))
+        def tokens(draw: Draw) -> float:
+            return len(draw.prompt) + draw.max_new_tokens
+
+        return asyncio.run(ask_all(self._client, draws, ask, self._section.max_attempts, self._say, tokens=tokens))
 
     def forget_before(self, step: int) -> None:
         """Drop the folders that a training which goes on at `step` does not need."""
@@ -103,7 +105,7 @@ class ServedStudent:
                 with suppress(Fatal, Permanent):  # the old adapter only takes room
                     await self._client.tell("unload_lora_adapter", {"lora_name": self._version(before)})
 
-        await ask_all(self._client, [due], load, 1, self._section.max_attempts, self._say)
+        await ask_all(self._client, [due], load, self._section.max_attempts, self._say)
 
     async def _load_adapter(self, name: str, path: str) -> None:
         request = {"lora_name": name, "lora_path": path}

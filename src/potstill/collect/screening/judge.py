@@ -11,6 +11,7 @@ from potstill.collect.sender import Limits, Sender
 from potstill.config import Judge, Recipe
 from potstill.errors import TermsStopped
 from potstill.models.http import Endpoint, Sampling, request_body
+from potstill.models.route import route_to
 from potstill.progress import Reporter
 from potstill.records import Clearance, Message, Prompt
 from potstill.store.journal import Journal, Request, Row, make_request
@@ -98,8 +99,9 @@ async def _send(section: Judge, journal: Journal, limits: Limits, spent: float, 
         def settled(number: int, spent_now: float) -> None:
             meter.advance(number, "cost unknown" if limits.prices is None else f"{spent_now:.4f} USD in all")
 
-        async with Endpoint(section.endpoint, "screen.judge.endpoint") as model:
-            sender = Sender(model, journal, limits, spent_usd=spent, say=reporter.say, settled=settled)
+        route = route_to(section.endpoint)
+        async with Endpoint(section.endpoint, "screen.judge.endpoint", route=route) as model:
+            sender = Sender(model, journal, limits, route, spent_usd=spent, say=reporter.say, settled=settled)
             await sender.run()
 
 
