@@ -209,7 +209,7 @@ def test_a_log_is_read_and_what_a_prompt_cannot_carry_is_refused_with_its_place(
     assert places["log.jsonl.gz:14"].startswith("tool_call_id '1' answers no call before it")
     assert places["log.jsonl.gz:15"] == "no request with messages in it"
     assert "3 rows refused (log.jsonl.gz:12:" in found.source_line()
-    assert load(path).rows == 13
+    assert load(path).rows == 14  # with the other job
 
 
 def test_a_log_without_a_prompt_in_it_stops_with_the_first_reason(tmp_path: Path) -> None:
