@@ -1,15 +1,14 @@
 """What an endpoint is asked: each prompt's request bodies, and whether the student can learn from tool calls at all."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from potstill import config
-from potstill.config.requests import asked_choice, tool_names
+from potstill.config.requests import asked_choice
 from potstill.errors import RecipeError
 from potstill.models.http import Form, Sampling, request_body
 from potstill.progress import Reporter
-from potstill.records import Message, Prompt
-from potstill.rendering import written
+from potstill.records import Prompt
+from potstill.rendering import uses_tools, what_is_dropped
 from potstill.store.journal import Request, make_request, request_seed
 
 
@@ -36,7 +35,7 @@ def check_student_takes_tools(recipe: config.Recipe, prompts: Sequence[Prompt], 
     The template silently drops what it does not know, and training would teach answers to questions nobody asked.
     Without tools nothing is fetched and nothing is checked.
     """
-    using = next((prompt for prompt in prompts if prompt.tools or any(_of_tools(one) for one in prompt.messages)), None)
+    using = next((prompt for prompt in prompts if uses_tools(prompt)), None)
     if using is None:
         return
     from transformers import AutoTokenizer
@@ -55,38 +54,3 @@ def check_student_takes_tools(recipe: config.Recipe, prompts: Sequence[Prompt], 
             f"student: the chat template of {reference} does not write {lacking}, which prompts such as {using.source} "
             "need; take a student whose template knows tools, or leave the tools out"
         )
-
-
-def what_is_dropped(tokenizer: Any, tools: Sequence[Mapping[str, Any]], *, results: bool) -> str | None:
-    """The first thing about tools that a tokenizer's chat template loses, in words; None where it writes all.
-
-    `results`: look at the turns of tools too, which only prompts with such turns need.
-    """
-    if getattr(tokenizer, "chat_template", None) is None:
-        return "conversations at all (there is none), nor tools"
-    names = tool_names(tools)
-    call = {
-        "id": "call00001",
-        "type": "function",
-        "function": {"name": "probe_name", "arguments": '{"probe_key": "x"}'},
-    }
-    asked = Message("user", "hello")
-    probes: list[tuple[str, tuple[Message, ...], tuple[str, ...]]]
-    probes = [("the tools that may be called", (asked,), names)] if names else []
-    answer = Message("assistant", "", (call,))
-    probes += [
-        ("tool calls", (asked, answer), ("probe_name", "probe_key")),
-        ("the results of tools", (asked, answer, Message("tool", "probe result", (), "call00001")), ("probe result",)),
-    ][: 2 if results else 1]
-    for what, messages, words in probes:
-        try:
-            text = written(tokenizer, messages, tools, answered=messages[-1] is answer)
-        except Exception as error:  # a template raises whatever its author chose
-            return f"{what} ({' '.join(str(error).split())[:120]})"
-        if not all(word in text for word in words):
-            return what
-    return None
-
-
-def _of_tools(message: Message) -> bool:
-    return bool(message.tool_calls) or message.tool_call_id is not None
