@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, RecipeError
 from potstill.records import Message, Prompt, Reply, Split, content_hash
-from potstill.rendering import Example, join, render_answer, render_calls, render_prompt
+from potstill.rendering import Example, join, render_answer, render_calls, render_prompt, uses_tools, what_is_dropped
 from potstill.store.journal import Journal, Row
 from potstill.store.prompts import read_prompts
 from potstill.store.screening import left_out
@@ -38,7 +38,7 @@ def load_answers(
     """The answers of one split whose use is among `uses` and that passed the recipe's screens, in prompt order.
 
     `exact_tokens`: take the very tokens that a local teacher sampled; otherwise the text, in the student's tokens.
-    Raises PotstillError where no answer is left.
+    Raises PotstillError where no answer is left, RecipeError where the chat template drops what prompts say of tools.
     """
     screened = left_out(folder)
     by_prompt: dict[str, list[tuple[Row, list[int] | None]]] = {}
@@ -46,10 +46,13 @@ def load_answers(
         for row in journal.answers():
             raw = journal.raw(row.key) if exact_tokens else None
             by_prompt.setdefault(row.prompt_hash, []).append((row, json.loads(raw)["tokens"] if raw else None))
-    answers = []
+    answers, tried = [], False
     for prompt in read_prompts(folder / "prompts.parquet"):
         if prompt.split != split:
             continue
+        if not tried and uses_tools(prompt):
+            _refuse_deaf_template(tokenizer, prompt)
+            tried = True
         ids = render_prompt(tokenizer, prompt.messages, prompt.tools)
         for row, sampled in sorted(by_prompt.get(prompt.hash, []), key=lambda one: one[0].sample):
             if row.use not in uses or row.reply is None or row.key in screened:
@@ -61,6 +64,15 @@ def load_answers(
     if not answers:
         raise PotstillError(f"{folder}: no usable answer among the {split} prompts; `potstill status` shows why")
     return answers
+
+
+def _refuse_deaf_template(tokenizer: Any, prompt: Prompt) -> None:
+    """Collecting has tried the student's template; the recipe may have another student since."""
+    results = any(one.tool_call_id is not None for one in prompt.messages)
+    if lacking := what_is_dropped(tokenizer, prompt.tools, results=results):
+        raise RecipeError(
+            f"{prompt.source}: the student's chat template does not write {lacking}; take another student"
+        )
 
 
 def _rendered(tokenizer: Any, prompt: Prompt, reply: Reply) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.errors import RecipeError
-from potstill.records import Message
+from potstill.records import Message, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,42 @@ def render_calls(
         raise RecipeError(f"{where}: the student's chat template does not continue its own prompt with a tool call")
     tokens = list(tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"])
     return [*(tokens[: tokens.index(end)] if end in tokens else tokens), end]
+
+
+def uses_tools(prompt: Prompt) -> bool:
+    """Whether a prompt has tools, or turns that call them or give their results."""
+    return bool(prompt.tools) or any(one.tool_calls or one.tool_call_id is not None for one in prompt.messages)
+
+
+def what_is_dropped(tokenizer: Any, tools: Sequence[Mapping[str, Any]], *, results: bool) -> str | None:
+    """The first thing about tools that a tokenizer's chat template loses, in words; None where it writes all.
+
+    `results`: look at the turns of tools too, which only prompts with such turns need.
+    """
+    if getattr(tokenizer, "chat_template", None) is None:
+        return "conversations at all (there is none), nor tools"
+    names = tuple(str(tool["function"]["name"]) for tool in tools)
+    call = {
+        "id": "call00001",
+        "type": "function",
+        "function": {"name": "probe_name", "arguments": '{"probe_key": "x"}'},
+    }
+    asked = Message("user", "hello")
+    probes: list[tuple[str, tuple[Message, ...], tuple[str, ...]]]
+    probes = [("the tools that may be called", (asked,), names)] if names else []
+    answer = Message("assistant", "", (call,))
+    probes += [
+        ("tool calls", (asked, answer), ("probe_name", "probe_key")),
+        ("the results of tools", (asked, answer, Message("tool", "probe result", (), "call00001")), ("probe result",)),
+    ][: 2 if results else 1]
+    for what, messages, words in probes:
+        try:
+            text = written(tokenizer, messages, tools, answered=messages[-1] is answer)
+        except Exception as error:  # a template raises whatever its author chose
+            return f"{what} ({' '.join(str(error).split())[:120]})"
+        if not all(word in text for word in words):
+            return what
+    return None
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from scripted_server import Call, ScriptedServer, Step, answer, failure
 from test_endpoint import collect, make_prompts, recipe, rows, table
 
 from potstill.answers import load_answers
-from potstill.collect.asking import requests, what_is_dropped
+from potstill.collect.asking import requests
 from potstill.collect.screen import usable
 from potstill.config import Recipe
 from potstill.errors import PotstillError, RecipeError
@@ -17,6 +17,7 @@ from potstill.models.chat_completion import read_reply
 from potstill.models.http import cost_usd, most_usd
 from potstill.prompts import prompt_hash, with_tools
 from potstill.records import Message, Prompt, Reply, content_hash
+from potstill.rendering import what_is_dropped
 from potstill.store.prompts import read_prompts, write_prompts
 from tokenizing import byte_level, model_folder
 
@@ -222,6 +223,9 @@ def test_tool_calls_are_kept_and_trained_on(server: ScriptedServer, tmp_path: Pa
     assert tokenizer.decode(tokens[start:]) == "<call>look_up([('word', 'kettle')])</s>"
     assert "look_up" in tokenizer.decode(tokens[:start])
     assert answers[0].text == 'look_up({"word": "kettle"})'
+    tokenizer.chat_template = DROPS_TOOLS
+    with pytest.raises(RecipeError, match=r"test:1: the student's chat template does not write the tools"):
+        load_answers(tmp_path, "train", {"ok"}, tokenizer, None, exact_tokens=False)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
 """What an endpoint is asked: each prompt's request bodies, and whether the student can learn from tool calls at all."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from potstill import config
-from potstill.config.requests import asked_choice, tool_names
+from potstill.config.requests import asked_choice
 from potstill.errors import RecipeError
 from potstill.models.http import Form, Sampling, request_body
 from potstill.progress import Reporter
 from potstill.records import Message, Prompt
-from potstill.rendering import written
+from potstill.rendering import uses_tools, what_is_dropped
 from potstill.store.journal import Request, make_request, request_seed
 from potstill.store.prompts import fields
 
@@ -39,7 +38,7 @@ def check_student_takes_tools(recipe: config.Recipe, prompts: Sequence[Prompt], 
     """
     if not any(tools or _may_use_tools(messages) for messages, tools in fields(prompts, "messages", "tools")):
         return  # told from the table's text: a million prompts need not be made into records for it
-    using = next((prompt for prompt in prompts if prompt.tools or any(_of_tools(one) for one in prompt.messages)), None)
+    using = next((prompt for prompt in prompts if uses_tools(prompt)), None)
     if using is None:
         return
     from transformers import AutoTokenizer
@@ -60,40 +59,7 @@ def check_student_takes_tools(recipe: config.Recipe, prompts: Sequence[Prompt], 
         )
 
 
-def what_is_dropped(tokenizer: Any, tools: Sequence[Mapping[str, Any]], *, results: bool) -> str | None:
-    """The first thing about tools that a tokenizer's chat template loses, in words; None where it writes all.
-
-    `results`: look at the turns of tools too, which only prompts with such turns need.
-    """
-    if getattr(tokenizer, "chat_template", None) is None:
-        return "conversations at all (there is none), nor tools"
-    names = tool_names(tools)
-    call = {
-        "id": "call00001",
-        "type": "function",
-        "function": {"name": "probe_name", "arguments": '{"probe_key": "x"}'},
-    }
-    asked = Message("user", "hello")
-    probes: list[tuple[str, tuple[Message, ...], tuple[str, ...]]]
-    probes = [("the tools that may be called", (asked,), names)] if names else []
-    answer = Message("assistant", "", (call,))
-    probes += [
-        ("tool calls", (asked, answer), ("probe_name", "probe_key")),
-        ("the results of tools", (asked, answer, Message("tool", "probe result", (), "call00001")), ("probe result",)),
-    ][: 2 if results else 1]
-    for what, messages, words in probes:
-        try:
-            text = written(tokenizer, messages, tools, answered=messages[-1] is answer)
-        except Exception as error:  # a template raises whatever its author chose
-            return f"{what} ({' '.join(str(error).split())[:120]})"
-        if not all(word in text for word in words):
-            return what
-    return None
-
-
 def _may_use_tools(messages: str | Sequence[Message]) -> bool:
-    return '"tool_call' in messages if isinstance(messages, str) else any(map(_of_tools, messages))
-
-
-def _of_tools(message: Message) -> bool:
-    return bool(message.tool_calls) or message.tool_call_id is not None
+    if isinstance(messages, str):
+        return '"tool_call' in messages
+    return any(one.tool_calls or one.tool_call_id is not None for one in messages)
