@@ -259,3 +259,20 @@ def test_a_message_keeps_what_it_cannot_carry() -> None:
     assert spelled(image) == image
     called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
     assert spelled(called) == called
+
+
+def test_a_logged_conversation_with_tools_is_carried_whole(tmp_path: Path) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+    messages = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "name": "weather", "content": "rain", "tool_call_id": "c1"},
+    ]
+    tools = [{"type": "function", "function": {"name": "weather"}}]
+    rows = [*[request(f"What is a {one}?") for one in WORDS], request("", messages=messages, tools=tools)]
+    found = load(write(tmp_path / "log.jsonl", rows))
+    assert found.refused == 0
+    (carried,) = [one for one in found.prompts if one.tools]
+    assert [one.role for one in carried.messages] == ["user", "assistant", "tool"]
+    assert carried.messages[1].tool_calls == (call,)
+    assert (carried.messages[2].content, carried.messages[2].tool_call_id) == ("rain", "c1")

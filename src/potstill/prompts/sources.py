@@ -130,6 +130,8 @@ def spelled(message: Mapping[str, Any]) -> dict[str, Any]:
     plain.pop("weight", None)  # of a fine-tuning file's turn: how much to learn from it, nothing that was said
     if plain.get("role") == "developer":
         plain["role"] = "system"
+    if plain.get("role") == "tool" and "tool_call_id" in plain:
+        plain.pop("name", None)  # the call that it answers has it
     content = plain.get("content")
     if isinstance(content, list) and content and all(_is_text(part) for part in content):
         plain["content"] = "".join(part["text"] for part in content)
