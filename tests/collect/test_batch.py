@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -19,6 +21,8 @@ from test_endpoint import Lines, collect, make_prompts, recipe, rows, table, wai
 
 from potstill.collect.batch_lines import LineFault, custom_id, read_line
 from potstill.errors import PotstillError
+from potstill.models.batches import read_batch
+from potstill.models.client import Retry
 from potstill.store.batches import BatchLog
 from potstill.store.journal import Journal
 
@@ -299,6 +303,48 @@ def test_lines(line: Body, outcome: str, words: str) -> None:
 def test_lines_that_are_none(text: str) -> None:
     with pytest.raises(LineFault):
         read_line(text)
+
+
+KEYS = st.sampled_from(
+    ["custom_id", "response", "error", "code", "status_code", "body", "choices", "message", "content"]
+)
+OTHER_KEYS = st.sampled_from(
+    ["id", "status", "errors", "data", "line", "request_counts", "tool_calls", "finish_reason"]
+)
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "x", "200", "\ud800"])
+    | st.just(200),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(KEYS | OTHER_KEYS, one),
+    max_leaves=12,
+)
+
+
+@given(anything, anything, anything)
+def test_any_json_is_a_line_or_none(value: Any, response: Any, error: Any) -> None:
+    for data in (value, {"custom_id": "a", "response": response, "error": error}):
+        try:
+            found = read_line(json.dumps(data))
+        except LineFault:
+            continue
+        assert found.custom_id
+        assert (found.reply is not None) == (found.outcome == "answered")
+
+
+@given(anything, anything, anything)
+def test_any_json_is_a_batch_or_worth_another_try(value: Any, errors: Any, counts: Any) -> None:
+    for data in (value, {"id": "b", "status": "failed", "errors": errors, "request_counts": counts}):
+        if not isinstance(data, dict):
+            continue
+        try:
+            found = read_batch(data)
+        except Retry:
+            continue
+        assert found.id
+        assert found.status
 
 
 def test_ids_are_the_beginning_of_the_key() -> None:
