@@ -23,8 +23,10 @@ from potstill.collect.batch_lines import LineFault, custom_id, read_line
 from potstill.errors import PotstillError
 from potstill.models.batches import read_batch
 from potstill.models.client import Retry
+from potstill.records import Reply
 from potstill.store.batches import BatchLog
-from potstill.store.journal import Journal
+from potstill.store.journal import Finish, Journal, make_request
+from potstill.store.scores import JUDGEMENTS
 
 PRICES = {"input": 1.0, "output": 2.0, "batch_discount": 0.5}
 
@@ -234,6 +236,16 @@ def test_the_budget_is_kept_before_a_submission_and_a_larger_one_goes_on(server:
     larger = batched(server, {"budget_usd": 1.0}, price_per_million=prices)
     assert collect(larger, make_prompts(30), tmp_path).facts["answers"] == 30
     assert len(server.asked_prompts) == 30
+
+
+def test_what_was_spent_on_judging_counts_against_the_budget(server: BatchServer, tmp_path: Path) -> None:
+    with Journal(tmp_path / JUDGEMENTS) as journal:
+        judged = make_request(make_prompts(1)[0], 0, {"model": "judge"}, "http://h")
+        journal.add([judged])
+        journal.finish(Finish(judged.key, Reply("8", "stop"), "ok", cost_usd=0.02))
+    with pytest.raises(PotstillError, match=r"collect\.budget_usd: 0\.02 USD of 0\.02 are spent"):
+        collect(batched(server, {"budget_usd": 0.02}, price_per_million=PRICES), make_prompts(3), tmp_path)
+    assert server.operations == []
 
 
 def test_a_server_without_batches_says_so(server: BatchServer, tmp_path: Path) -> None:
