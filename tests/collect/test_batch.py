@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -19,8 +21,12 @@ from test_endpoint import Lines, collect, make_prompts, recipe, rows, table, wai
 
 from potstill.collect.batch_lines import LineFault, custom_id, read_line
 from potstill.errors import PotstillError
+from potstill.models.batches import read_batch
+from potstill.models.client import Retry
+from potstill.records import Reply
 from potstill.store.batches import BatchLog
-from potstill.store.journal import Journal
+from potstill.store.journal import Finish, Journal, make_request
+from potstill.store.scores import JUDGEMENTS
 
 PRICES = {"input": 1.0, "output": 2.0, "batch_discount": 0.5}
 
@@ -232,6 +238,16 @@ def test_the_budget_is_kept_before_a_submission_and_a_larger_one_goes_on(server:
     assert len(server.asked_prompts) == 30
 
 
+def test_what_was_spent_on_judging_counts_against_the_budget(server: BatchServer, tmp_path: Path) -> None:
+    with Journal(tmp_path / JUDGEMENTS) as journal:
+        judged = make_request(make_prompts(1)[0], 0, {"model": "judge"}, "http://h")
+        journal.add([judged])
+        journal.finish(Finish(judged.key, Reply("8", "stop"), "ok", cost_usd=0.02))
+    with pytest.raises(PotstillError, match=r"collect\.budget_usd: 0\.02 USD of 0\.02 are spent"):
+        collect(batched(server, {"budget_usd": 0.02}, price_per_million=PRICES), make_prompts(3), tmp_path)
+    assert server.operations == []
+
+
 def test_a_server_without_batches_says_so(server: BatchServer, tmp_path: Path) -> None:
     server.fault = lambda operation: Step(404, '{"error": {"message": "not found"}}')
     with pytest.raises(PotstillError, match=r"collect\.mode: batch needs a server with /files and /batches") as caught:
@@ -299,6 +315,48 @@ def test_lines(line: Body, outcome: str, words: str) -> None:
 def test_lines_that_are_none(text: str) -> None:
     with pytest.raises(LineFault):
         read_line(text)
+
+
+KEYS = st.sampled_from(
+    ["custom_id", "response", "error", "code", "status_code", "body", "choices", "message", "content"]
+)
+OTHER_KEYS = st.sampled_from(
+    ["id", "status", "errors", "data", "line", "request_counts", "tool_calls", "finish_reason"]
+)
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "x", "200", "\ud800"])
+    | st.just(200),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(KEYS | OTHER_KEYS, one),
+    max_leaves=12,
+)
+
+
+@given(anything, anything, anything)
+def test_any_json_is_a_line_or_none(value: Any, response: Any, error: Any) -> None:
+    for data in (value, {"custom_id": "a", "response": response, "error": error}):
+        try:
+            found = read_line(json.dumps(data))
+        except LineFault:
+            continue
+        assert found.custom_id
+        assert (found.reply is not None) == (found.outcome == "answered")
+
+
+@given(anything, anything, anything)
+def test_any_json_is_a_batch_or_worth_another_try(value: Any, errors: Any, counts: Any) -> None:
+    for data in (value, {"id": "b", "status": "failed", "errors": errors, "request_counts": counts}):
+        if not isinstance(data, dict):
+            continue
+        try:
+            found = read_batch(data)
+        except Retry:
+            continue
+        assert found.id
+        assert found.status
 
 
 def test_ids_are_the_beginning_of_the_key() -> None:

@@ -64,6 +64,7 @@ class _Work:
     ) -> None:  # fmt: skip
         self._files, self._budget_usd = recipe.collect.batch, recipe.collect.budget_usd
         self._section, self._server, self._journal, self._log = section, server, journal, log
+        self._judge_prices = recipe.judge_prices
         self._prices = section.price_per_million.in_batches if section.price_per_million else None
         self._say, self._meter, self._sleep = reporter.say, meter, sleep
         self._known_usd = journal.spent_usd()
@@ -185,12 +186,16 @@ class _Work:
         if self._budget_usd is None:
             return None
         reserved = sum(batch.most_usd for batch in self._log.under_way())
-        spent = spent_usd(self._journal.path.parent, self._journal, self._section.price_per_million)
-        return self._budget_usd - spent - reserved
+        return self._budget_usd - self._spent() - reserved
+
+    def _spent(self) -> float:
+        """US dollars of everything that the run has paid for, scores and judgements included."""
+        folder, prices = self._journal.path.parent, self._section.price_per_million
+        return spent_usd(folder, self._journal, prices, self._judge_prices)
 
     def _budget_words(self, most: float) -> str:
         return (
-            f"collect.budget_usd: {self._known_usd:.6g} USD of {self._budget_usd:.6g} are spent, and the next request "
+            f"collect.budget_usd: {self._spent():.6g} USD of {self._budget_usd:.6g} are spent, and the next request "
             f"may cost up to {most:.6g}; what is collected is kept, a larger budget goes on from here"
         )
 

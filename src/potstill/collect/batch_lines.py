@@ -78,4 +78,4 @@ def _failed(name: str, error: Any) -> Line:
     code = error.get("code") if isinstance(error, Mapping) else None
     words = in_words(json.dumps({"error": error}))
     said = f"{code}: {words}" if isinstance(code, str) and code != words else words
-    return Line(name, "unfinished" if code in _UNFINISHED else "failed", words=said)
+    return Line(name, "unfinished" if isinstance(code, str) and code in _UNFINISHED else "failed", words=said)

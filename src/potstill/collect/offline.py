@@ -37,7 +37,9 @@ def write_input_files(
         journal.retry_errors()
         allowance = None
         if recipe.collect.budget_usd is not None:
-            allowance = recipe.collect.budget_usd - spent_usd(folder, journal, section.price_per_million)
+            allowance = recipe.collect.budget_usd - spent_usd(
+                folder, journal, section.price_per_million, recipe.judge_prices
+            )
         pile = Pile(log.pending(), recipe.collect.batch, prices)
         out.mkdir(parents=True, exist_ok=True)
         written: list[Path] = []
