@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from potstill.collect.screen import usable
 from potstill.config import Prices
@@ -74,8 +75,9 @@ class Sender:
         self._workers = {asyncio.create_task(self._work()) for _ in range(2 * self._limits.concurrency)}
         work = asyncio.gather(*self._workers)
         clerk = asyncio.create_task(self._keep_the_journal())
+        ends: set[asyncio.Future[Any]] = {work, clerk}
         try:
-            await asyncio.wait({work, clerk}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
         finally:
