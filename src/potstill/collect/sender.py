@@ -30,7 +30,6 @@ class Limits:
     max_attempts: int
     prices: Prices | None
     budget_usd: float | None
-    judge_prices: Prices | None = None  # of the judge whose earlier answers count against the budget too
 
 
 class _Stopped(Exception):
@@ -76,8 +75,8 @@ class Sender:
         self._workers = {asyncio.create_task(self._work()) for _ in range(2 * self._limits.concurrency)}
         work = asyncio.gather(*self._workers)
         clerk = asyncio.create_task(self._keep_the_journal())
+        ends: set[asyncio.Future[Any]] = {work, clerk}
         try:
-            ends: set[asyncio.Future[Any]] = {work, clerk}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
