@@ -30,6 +30,7 @@ class Limits:
     max_attempts: int
     prices: Prices | None
     budget_usd: float | None
+    judge_prices: Prices | None = None  # of the judge whose earlier answers count against the budget too
 
 
 class _Stopped(Exception):
