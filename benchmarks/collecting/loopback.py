@@ -39,7 +39,7 @@ def completion() -> str:
         "usage": {"prompt_tokens": 12, "completion_tokens": 300, "total_tokens": 312},
     }  # fmt: skip
     words = "the kettle is a vessel for water " * 60
-    reply["choices"][0]["message"]["content"] = words[: BODY_BYTES - len(json.dumps(reply))]  # type: ignore[index]
+    reply["choices"][0]["message"]["content"] = words[: BODY_BYTES - len(json.dumps(reply))]
     return json.dumps(reply)
 
 

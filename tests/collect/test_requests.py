@@ -40,12 +40,12 @@ CALL = {"id": "call1", "type": "function", "function": {"name": "look_up", "argu
 
 
 def body(asked: Recipe, prompts: list[Prompt] | None = None) -> dict[str, Any]:
-    return json.loads(next(requests(asked, asked.teacher.endpoint, prompts or make_prompts(1))).content)["body"]  # type: ignore[arg-type]
+    return json.loads(next(requests(asked, asked.teacher.endpoint, prompts or make_prompts(1))).content)["body"]
 
 
 def first_key(asked: Recipe, prompts: list[Prompt] | None = None) -> str:
     prompts = with_tools(prompts or make_prompts(1), asked.collect.tools or ())
-    return next(requests(asked, asked.teacher.endpoint, prompts)).key  # type: ignore[arg-type]
+    return next(requests(asked, asked.teacher.endpoint, prompts)).key
 
 
 SCHEMA = {"title": "Job title", "type": "object", "properties": {"a": {"type": "string"}}}
@@ -97,7 +97,7 @@ def test_row_9_messages_tools_and_turns_of_a_row_change_the_key() -> None:
     assert len({first_key(asked, [one]) for one in different}) == len(different)
     assert len({one.hash for one in different}) == len(different)
     assert first_key(recipe(collect={"answers_per_prompt": 2})) == first_key(asked)
-    twice = list(requests(recipe(collect={"answers_per_prompt": 2}), asked.teacher.endpoint, make_prompts(1)))  # type: ignore[arg-type]
+    twice = list(requests(recipe(collect={"answers_per_prompt": 2}), asked.teacher.endpoint, make_prompts(1)))
     assert len({one.key for one in twice}) == len({json.loads(one.content)["body"]["seed"] for one in twice}) == 2
 
 

@@ -59,7 +59,7 @@ def journal_of(folder: Path, given: list[Given], failed: int = 0, finish: str = 
         requests, outcomes = [], []
         for asked, split, text in given:
             messages = (Message("user", asked),)
-            prompt = Prompt(messages, split, "test:1", content_hash(asked))  # type: ignore[arg-type]
+            prompt = Prompt(messages, split, "test:1", content_hash(asked))
             sample = samples[asked] = samples.get(asked, -1) + 1
             body = request_body("big", messages, Sampling(0.7, 1.0, 16, 0))
             requests.append(make_request(prompt, sample, body, "http://localhost/v1"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from batch_server import Body, answered, expired, prompt, refused
-from conftest import WORDS
+from rooms import WORDS
 from scripted_server import Call, ScriptedServer, answer, failure
 
 from potstill.cli import main

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Rooms
+from rooms import Rooms
 
 from potstill.config import Recipe
 from potstill.errors import PotstillError

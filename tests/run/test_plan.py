@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WORDS, Lines
+from rooms import WORDS, Lines
 
 from potstill.config import FullSignals, Recipe, SampledSignals, TopKSignals
 from potstill.errors import RecipeError

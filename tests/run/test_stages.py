@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RECIPE, Killed, Lines, Rooms
+from rooms import RECIPE, Killed, Lines, Rooms
 
 from potstill import ledger
 from potstill.config import Recipe, recipe_from

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Killed, Rooms
+from rooms import Killed, Rooms
 
 from potstill.config import Recipe
 from potstill.errors import PotstillError, RecipeError
