@@ -3,15 +3,17 @@
 # Only typer and the errors are imported here, and everything else inside the verbs: `potstill --help` has to answer at
 # once, and reading a recipe must not load a tensor library.
 import errno
-import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from potstill import __version__
+from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
+from potstill.cli.batch import batch
+from potstill.cli.logs import doctor
 from potstill.errors import PotstillError, TermsStopped
 
 if TYPE_CHECKING:
@@ -27,35 +29,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 accepted, 1 failed, 2 wrong recipe, 3 student not accepted, 4 stopped by the teacher's "
     "terms, 5 evidence too thin to decide, 130 stopped with Ctrl-C.",
 )
-
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="Recipe file, or quickstart for the one that comes along.")
-]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, such as runs/quickstart.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Change one key of the recipe for this call; may be repeated."),
-]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="RUN", help="Run folder.", show_default="runs/NAME")]
-
-
-class Stopped(PotstillError):
-    """Ctrl-C: not a fault, but the command did not finish."""
-
-    exit_code = 130
-
-
-def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn Ctrl-C inside a verb into one line, whatever the argument parser would make of it."""
-
-    @functools.wraps(function)
-    def call(*arguments: Any, **options: Any) -> None:
-        try:
-            function(*arguments, **options)
-        except KeyboardInterrupt:
-            raise Stopped("stopped; the same command goes on where this one stopped") from None
-
-    return call
 
 
 def _version(asked: bool) -> None:
@@ -228,105 +201,8 @@ def verify(folder: RunArgument) -> None:
     typer.echo(summary(folder))
 
 
-@app.command()
-@verb
-def doctor(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Log files, or folders of them.")],
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="FORM", help="chat_log, fine_tuning, litellm or batch.", show_default="by looking"
-        ),
-    ] = None,
-    job_key: Annotated[
-        str | None,
-        typer.Option("--job-key", metavar="FIELD", help="Field that holds the job, such as metadata.feature."),
-    ] = None,
-    export: Annotated[
-        Path | None, typer.Option("--export", metavar="DIR", help="Write usable, ask_again and left_out.jsonl there.")
-    ] = None,
-    keep_personal: Annotated[
-        bool, typer.Option("--keep-personal", help="Leave nothing out for the personal data in it.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-) -> None:
-    """Examine logs of a model's answers: what can be trained on, what must be asked again.
-
-    Reads chat completions with their requests, fine-tuning files, LiteLLM logs and batch files, and tells for each job:
-    other jobs under its key, tools that changed, refusals, truncations, contradictions, duplicates, personal data
-    (masked), languages. Nothing is sent anywhere, and the log is not changed.
-
-    \b
-    Examples:
-      potstill doctor log.jsonl
-      potstill doctor batch_input.jsonl batch_output.jsonl --export sorted
-    """
-    import json
-    from dataclasses import asdict
-
-    from potstill.doctor import examine, lines
-    from potstill.doctor import export as write_out
-    from potstill.exchanges import known_form
-    from potstill.progress import Terminal
-
-    wanted = known_form(form)
-    examined = examine(files, wanted, job_key, keep_personal=keep_personal, reporter=Terminal())
-    if as_json:
-        typer.echo(json.dumps(asdict(examined.diagnosis), ensure_ascii=False, indent=2))
-    else:
-        for line in lines(examined.diagnosis):
-            typer.echo(line)
-    if export is not None:
-        counts = write_out(examined, files, export, wanted, job_key)
-        written = ", ".join(f"{name}.jsonl {count:,}" for name, count in counts.items())
-        typer.echo(f"wrote {export}: {written}", err=as_json)
-
-
-batch = typer.Typer(
-    name="batch",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Write and read batch files by hand.",
-)
+app.command()(doctor)
 app.add_typer(batch)
-
-
-@batch.command("write")
-@verb
-def batch_write(
-    recipe: RecipeArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
-    folder: Annotated[
-        Path | None, typer.Option("--run", metavar="RUN", help="Run folder.", show_default="runs/NAME")
-    ] = None,
-    changes: SetOption = None,
-) -> None:
-    """Write what is not answered yet as input files in OpenAI's batch form.
-
-    Example: potstill batch write recipe.yaml --out upload
-    """
-    from potstill.progress import Terminal
-    from potstill.run.batch import write_batch
-
-    run_folder, files = write_batch(recipe, out, folder, changes or (), Terminal())
-    for file in files:
-        typer.echo(f"wrote {file}")
-    typer.echo(f"then: potstill batch read {run_folder} FILE..." if files else "nothing is left to ask")
-
-
-@batch.command("read")
-@verb
-def batch_read(
-    folder: RunArgument,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Output and error files of the provider.")],
-) -> None:
-    """Put a provider's output and error files into a run's journal, in whatever order; reading twice does no harm.
-
-    Example: potstill batch read runs/glossary batch_1_output.jsonl batch_1_error.jsonl
-    """
-    from potstill.run.batch import read_batch
-
-    typer.echo(f"{folder}: {read_batch(folder, files)}; `potstill run` goes on with them")
 
 
 def _print_comparison(one: "Comparison") -> None:
