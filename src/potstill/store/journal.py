@@ -1,8 +1,6 @@
 """The durable journal of requests: a row exists before its request is sent and holds the answer before it counts."""
 
-import fcntl
 import json
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from potstill.errors import PotstillError
 from potstill.store.entries import (
     COLUMNS,
     Counts,
@@ -28,7 +25,8 @@ from potstill.store.entries import (
     read_row,
     request_seed,
 )
-from potstill.store.migrations import VERSION, migrate, readable_columns
+from potstill.store.journal_file import hold, open_database, plain_errors
+from potstill.store.migrations import readable_columns
 
 __all__ = [
     "Counts", "Failure", "Finish", "Journal", "Request", "Row", "State", "Use", "Waiting", "make_request",
@@ -36,39 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 _ROWS_A_PAGE = 1000
-
-# `wanted`: the rows of the recipe as it is now. Rows of an earlier recipe stay, so that going back costs nothing, but
-# are neither sent nor listed. `position` is the order of the prompts file. The first index answers "what is
-# next" and every count without touching the rows themselves, which are kilobytes each.
-_TABLES = """
-CREATE TABLE requests (
-  id INTEGER PRIMARY KEY,
-  key TEXT NOT NULL UNIQUE,
-  prompt_hash TEXT NOT NULL,
-  sample INTEGER NOT NULL,
-  split TEXT NOT NULL,
-  position INTEGER NOT NULL,
-  wanted INTEGER NOT NULL DEFAULT 1,
-  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'done', 'error')),
-  attempts INTEGER NOT NULL DEFAULT 0,
-  use TEXT,
-  finish_reason TEXT,
-  input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER,
-  cost_usd REAL,
-  seconds REAL,
-  created_s REAL NOT NULL, sent_s REAL, finished_s REAL,
-  served_model TEXT,
-  error TEXT,
-  permanent INTEGER,
-  request TEXT NOT NULL,
-  text TEXT, reasoning TEXT,
-  top_logprobs TEXT,
-  raw TEXT
-);
-CREATE INDEX requests_by_state ON requests (wanted, state, position, use, cost_usd);
-CREATE INDEX requests_by_position ON requests (wanted, position);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
 
 
 class Journal:
@@ -82,10 +47,12 @@ class Journal:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._guard = None if read_only else _hold(path)
+        self._guard = None if read_only else hold(path)
         try:
-            with self._plain_errors():
-                self._db = self._open(read_only)
+            with plain_errors(self.path):
+                self._db = open_database(path, read_only=read_only)
+                version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            self._columns = readable_columns(COLUMNS, version)
         except BaseException:
             self._let_go()
             raise
@@ -122,7 +89,7 @@ class Journal:
             "WHERE wanted = 0 OR split <> excluded.split OR position <> excluded.position"
         )
         numbered = enumerate(requests)
-        with self._lock, self._plain_errors():
+        with self._lock, plain_errors(self.path):
             self._db.execute("DELETE FROM facts WHERE name = 'plan'")
             self._db.execute("CREATE TEMP TABLE asked (key TEXT PRIMARY KEY) WITHOUT ROWID")
             try:
@@ -151,7 +118,7 @@ class Journal:
 
         Returns up to `number` wanted requests without an answer, in order, marked as being sent.
         """
-        with self._lock, self._plain_errors(), self._transaction():
+        with self._lock, plain_errors(self.path), self._transaction():
             self._settle(outcomes)
             pending = "FROM requests WHERE wanted = 1 AND state = 'pending' ORDER BY position LIMIT ?"
             found = self._db.execute(f"SELECT id, key, request {pending}", (number,)).fetchall()
@@ -162,7 +129,7 @@ class Journal:
     def mark_sent(self, keys: Iterable[str]) -> None:
         """Write down, before they go out, that these requests are being sent. One transaction."""
         now = time.time()
-        with self._lock, self._plain_errors(), self._transaction():
+        with self._lock, plain_errors(self.path), self._transaction():
             self._db.executemany(
                 "UPDATE requests SET state = 'sent', sent_s = ? WHERE key = ? AND state = 'pending'",
                 ((now, key) for key in keys),
@@ -194,7 +161,7 @@ class Journal:
 
     def settle(self, outcomes: Iterable[Finish | Failure]) -> None:
         """Keep answers and failures in one transaction. An answer that is there already is never overwritten."""
-        with self._lock, self._plain_errors(), self._transaction():
+        with self._lock, plain_errors(self.path), self._transaction():
             self._settle(outcomes)
 
     def rows(self, *, with_logprobs: bool = False) -> Iterator[Row]:
@@ -241,39 +208,6 @@ class Journal:
         """Answers of unknown cost, those of earlier recipes included."""
         return self._pages("wanted IN (0, 1) AND state = 'done' AND cost_usd IS NULL", "id")
 
-    def _open(self, read_only: bool) -> sqlite3.Connection:
-        if read_only and not self.path.is_file():
-            raise PotstillError(f"{self.path}: no such journal; nothing has been collected in this run yet")
-        address = f"{self.path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        db = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
-        try:
-            self._check_version(db)
-            db.execute("PRAGMA cache_size = -65536")
-            if not read_only:
-                db.execute("PRAGMA journal_mode = WAL")
-                # FULL, not NORMAL: in WAL mode NORMAL may lose the last commits to a power cut, and each of them
-                # holds answers that were paid for. Commits carry many answers, so the fsync is shared.
-                db.execute("PRAGMA synchronous = FULL")
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = 1; COMMIT;")
-                migrate(db)
-            version = int(db.execute("PRAGMA user_version").fetchone()[0])
-            self._columns = readable_columns(COLUMNS, version)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _check_version(self, db: sqlite3.Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise PotstillError(
-                f"{self.path}: written by a newer Potstill (journal version {version}, this one reads {VERSION}); "
-                "update potstill, or run in another folder"
-            )
-        if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise PotstillError(f"{self.path}: a database, but not a journal of Potstill; move it away")
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
@@ -284,23 +218,6 @@ class Journal:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-    @contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """Say in one line what SQLite's own errors mean for the person who runs the command."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            words = str(error)
-            if "full" in words:
-                what = "no space left on the disk; free some and run the same command again, what is collected is kept"
-            elif "locked" in words:
-                what = "another program holds it; close that and run the same command again"
-            elif "malformed" in words or "not a database" in words:
-                what = f"damaged or not a journal ({words}); restore it from a copy, or move it away to start anew"
-            else:
-                what = f"the journal cannot be used ({words})"
-            raise PotstillError(f"{self.path}: {what}") from None
 
     def _pages(self, condition: str, order: str, *, with_logprobs: bool = False) -> Iterator[Row]:
         """Rows that meet the condition, by keyset pages, so that no reader holds up the writer or fills the memory."""
@@ -316,11 +233,11 @@ class Journal:
             after = page[-1][-1]
 
     def _all(self, query: str, *values: Any) -> list[Any]:
-        with self._lock, self._plain_errors():
+        with self._lock, plain_errors(self.path):
             return self._db.execute(query, values).fetchall()
 
     def _change(self, statement: str, *values: Any) -> int:
-        with self._lock, self._plain_errors(), self._transaction():
+        with self._lock, plain_errors(self.path), self._transaction():
             return self._db.execute(statement, values).rowcount
 
     def _settle(self, outcomes: Iterable[Finish | Failure]) -> None:
@@ -345,17 +262,3 @@ class Journal:
     def _let_go(self) -> None:
         if self._guard is not None:
             self._guard.close()
-
-
-def _hold(path: Path) -> Any:
-    """An open, locked file beside the journal: two writers would ask, and pay, twice. A killed process lets it go."""
-    try:
-        guard = path.with_name(path.name + ".lock").open("w")
-    except OSError as error:
-        raise PotstillError(f"{path}: cannot be written ({error.strerror})") from None
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        guard.close()
-        raise PotstillError(f"{path}: another process is collecting into it; wait for it, or stop it") from None
-    return guard
