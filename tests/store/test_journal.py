@@ -11,7 +11,8 @@ import pytest
 
 from potstill.errors import PotstillError
 from potstill.records import Message, Prompt, Reply, content_hash
-from potstill.store.journal import VERSION, Failure, Finish, Journal, Request, make_request
+from potstill.store.journal import Failure, Finish, Journal, Request, make_request
+from potstill.store.migrations import VERSION
 
 
 def request(
