@@ -3,6 +3,7 @@
 import tempfile
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -159,7 +160,7 @@ class _Work:
         names, tally = by_custom_id(contents, str(self._journal.path)), Tally()
         with tempfile.TemporaryFile(dir=self._journal.path.parent) as file:
             for file_id in filter(None, (state.output_file_id, state.error_file_id)):
-                await self._persist(lambda file_id=file_id: self._server.download(file_id, file))  # type: ignore[misc]
+                await self._persist(partial(self._server.download, file_id, file))
                 for settled, usd in settle_lines(self._lines(file), names.get, self._journal, self._prices, tally):
                     self._known_usd += usd
                     self._meter.advance(settled, self._spent_words())

@@ -62,12 +62,15 @@ class Found:
     places: tuple[str, ...]
 
 
+ToolChangeKind = Literal["changed", "renamed", "removed", "added", "side_by_side"]
+
+
 @dataclass(frozen=True, slots=True)
 class ToolChange:
     """One way in which the tools of a job are not the same throughout."""
 
     name: str
-    kind: Literal["changed", "renamed", "removed", "added", "side_by_side"]
+    kind: ToolChangeKind
     place: str  # the first exchange after the change; of side_by_side, of the later version
     time_s: float | None
     before: int  # exchanges with the older version; of "added", those without

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.doctor.columns import Columns
-from potstill.doctor.findings import ToolChange
+from potstill.doctor.findings import ToolChange, ToolChangeKind
 
 _CHANCE = 1e-6  # a function is gone, and not only unused, where chance would be absent so long with this probability
 _LEAST_WITHOUT = 3
@@ -73,7 +73,7 @@ def _versions(columns: Columns, rows: Rows, at: Rows, versions: Rows, name: str)
     for step, (earlier, later) in enumerate(pairwise(order), 1):
         before = int(counts[order[:step]].sum() if sequential else counts[earlier])
         after = int(counts[order[step:]].sum() if sequential else counts[later])
-        kind = "changed" if sequential else "side_by_side"
+        kind: ToolChangeKind = "changed" if sequential else "side_by_side"
         changes.append(_change(columns, rows, name, kind, int(at[first[later]]), before, after))
     return changes, at[versions != found[order[-1]]] if sequential else at[:0]
 
@@ -87,8 +87,9 @@ def _absent(having: int, span: int, without: int) -> bool:
 
 
 def _change(
-    columns: Columns, rows: Rows, name: str, kind: str, first: int, before: int, after: int, to: str | None = None
-) -> ToolChange:
+    columns: Columns, rows: Rows, name: str, kind: ToolChangeKind, first: int, before: int, after: int,
+    to: str | None = None,
+) -> ToolChange:  # fmt: skip
     row = int(rows[first])
     when = columns.time_s[row]
-    return ToolChange(name, kind, columns.place(row), None if when != when else when, before, after, to)  # type: ignore[arg-type]
+    return ToolChange(name, kind, columns.place(row), None if when != when else when, before, after, to)

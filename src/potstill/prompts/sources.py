@@ -7,7 +7,16 @@ from typing import Any
 
 from potstill.config import PromptFormat, Prompts
 from potstill.errors import PotstillError, RecipeError
-from potstill.exchanges import Exchange, Unreadable, find_form, form_of_row, log_files, read_exchanges, rows
+from potstill.exchanges import (
+    Exchange,
+    Unreadable,
+    find_form,
+    form_of_row,
+    known_form,
+    log_files,
+    read_exchanges,
+    rows,
+)
 from potstill.prompts.tables import csv_rows, dataset_rows, json_rows, parquet_rows
 
 LOGS = ("chat_log", "fine_tuning", "litellm", "batch")
@@ -106,7 +115,7 @@ def _answered(value: Any) -> bool:
 
 def _logged(section: Prompts, form: PromptFormat) -> Iterator[SourceRow]:
     try:
-        for found in read_exchanges([section.source], form, section.job_key):  # type: ignore[arg-type]
+        for found in read_exchanges([section.source], known_form(form), section.job_key):
             if isinstance(found, Unreadable):
                 yield SourceRow(found.place, {}, refused=found.reason)
             elif found.choice == 0 and (section.job is None or found.job == section.job):
