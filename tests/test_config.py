@@ -132,7 +132,12 @@ def test_base_urls_that_are_none_or_hold_credentials_are_refused(url: str) -> No
         (SMALLEST, "train.objective", {"kind": "forward_kl", "temperature": 2}, "take signals full"),
         (ENDPOINT, "collect.signals", {"kind": "sampled"}, "needs a local teacher"),
         (ENDPOINT, "student", {"kind": "pruned", "keep_layers": 2}, "with an endpoint take model or scratch"),
-        (ENDPOINT, "train.objective", {"kind": "forward_kl"}, "with an endpoint take cross_entropy"),
+        (
+            ENDPOINT,
+            "train.objective",
+            {"kind": "forward_kl"},
+            "with an endpoint set collect.signals to {kind: top_k}, or take cross_entropy",
+        ),
         (SMALLEST, "collect.mode", "batch", "collect.mode: batch: needs teacher.endpoint"),
         (SMALLEST, "collect.response_format", {"type": "object"}, "response_format: needs teacher.endpoint"),
         (SMALLEST, "prompts.tools", "tools", "prompts.tools: needs teacher.endpoint"),
@@ -143,7 +148,7 @@ def test_parts_that_do_not_fit_say_what_to_take_instead(
 ) -> None:
     changed = with_key(data, dotted, value)
     if words is None:
-        stored = data is SMALLEST and value["kind"] == "top_k"
+        stored = value["kind"] == "top_k"
         kind = recipe_from(changed, Path("/base"), "recipe.yaml").objective.kind
         assert kind == ("forward_kl" if stored else "cross_entropy")
     else:
@@ -364,7 +369,7 @@ def test_objectives_that_do_not_fit_their_signals(train: dict[str, Any], signals
         ({"hidden_states": {}}, "train.hidden_states: needs the teacher beside the student"),
         ({"cross_tokenizer": True}, "train.cross_tokenizer: true needs a local teacher"),
         ({"on_policy": None, "objective": {"kind": "reverse_kl"}}, "take cross_entropy, or add train.on_policy"),
-        ({"on_policy": None, "objective": {"kind": "jsd"}}, "jsd needs a local teacher; with an endpoint take cross_e"),
+        ({"on_policy": None, "objective": {"kind": "jsd"}}, "jsd needs distributions; with an endpoint set collect.s"),
     ],
 )
 def test_what_a_served_teacher_cannot_score(train: dict[str, Any], words: str) -> None:

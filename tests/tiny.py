@@ -4,6 +4,9 @@ from pathlib import Path
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}<s>"
 
+# The ids of its tokens that are bytes of longer characters.
+HALF_CHARACTERS = range(96, 258)
+
 
 def make_tiny_model(folder: Path, layers: int = 2, scale: float = 0.02, width: int = 32) -> Path:
     """Write a model folder; a larger `scale` of the weights makes the distributions less flat."""

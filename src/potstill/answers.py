@@ -57,7 +57,8 @@ def load_answers(
         for row, sampled in sorted(by_prompt.get(prompt.hash, []), key=lambda one: one[0].sample):
             if row.use not in uses or row.reply is None or row.key in screened:
                 continue
-            tokens = sampled if sampled is not None else _rendered(tokenizer, prompt, row.reply)
+            ended = row.use != "truncated"
+            tokens = sampled if sampled is not None else _rendered(tokenizer, prompt, row.reply, ended=ended)
             example = join(ids, tokens, context_tokens, prompt.source)
             asked, text = prompt.messages[-1].content, _shown(row.reply)
             answers.append(Answer(row.key, prompt.hash, row.sample, asked, text, example, prompt.tag))
@@ -75,9 +76,11 @@ def _refuse_deaf_template(tokenizer: Any, prompt: Prompt) -> None:
         )
 
 
-def _rendered(tokenizer: Any, prompt: Prompt, reply: Reply) -> list[int]:
+def _rendered(tokenizer: Any, prompt: Prompt, reply: Reply, *, ended: bool) -> list[int]:
+    """An answer that was cut has no end: a student that was taught one there would stop in the middle of a sentence."""
     if not reply.tool_calls:
-        return render_answer(tokenizer, reply.text)
+        tokens = render_answer(tokenizer, reply.text)
+        return tokens if ended or len(tokens) == 1 else tokens[:-1]
     answer = Message("assistant", reply.text, reply.tool_calls)
     return render_calls(tokenizer, prompt.messages, prompt.tools, answer, prompt.source)
 

@@ -12,7 +12,7 @@ from test_run import WORDS, finish
 
 from potstill.config import load_recipe
 from potstill.run import verify
-from tiny import make_tiny_model
+from tiny import HALF_CHARACTERS, make_tiny_model
 from tokenizing import byte_level, model_folder
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -45,6 +45,9 @@ def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None, second: 
         recipe["teacher"] |= {"model": f"path:{teacher}", "license": "apache-2.0"}
     else:
         recipe["teacher"]["endpoint"] |= {"base_url": base_url, "model": "tiny"}
+        if "signals" in recipe["collect"]:  # random bytes are no text, and lists belong to text
+            biases = {str(token): -100 for token in HALF_CHARACTERS}
+            recipe["teacher"]["endpoint"]["extra_body"]["logit_bias"] = biases
     for one in recipe.get("more_teachers", ()):
         one |= {"model": f"path:{second}", "license": "apache-2.0"}
     if recipe["student"]["kind"] == "pruned":
@@ -80,6 +83,11 @@ def test_a_recipe_runs(path: Path, teacher: Path, second: Path, bytewise: Path, 
             facts = json.loads((tmp_path / "run" / "stages" / "train.json").read_text())["facts"]
             assert facts["scoring_requests"] == sum(line["scoring_requests"] for line in lines) > 0
             assert facts["scoring_cost_usd"] == 0
+    elif served and "signals" in recipe["collect"]:
+        facts = json.loads((tmp_path / "run" / "stages" / "train.json").read_text())["facts"]
+        assert facts["lists"]["with_list"] > 0.9 * facts["lists"]["positions"] > 0
+        assert facts["lists"]["tokens_shared"] > 0.95
+        assert list((tmp_path / "run" / "signals").glob("*.signals"))
     if "more_teachers" in recipe:
         names = {"teacher", *(one["name"] for one in recipe["more_teachers"])}
         assert {one.parent.name for one in (tmp_path / "run" / "signals").rglob("*.signals")} == names
@@ -91,5 +99,5 @@ def test_a_recipe_runs(path: Path, teacher: Path, second: Path, bytewise: Path, 
 def test_there_is_a_recipe_for_each_way_of_working() -> None:
     assert {path.stem for path in RECIPES} >= {
         "offline", "live_teacher", "on_policy", "on_policy_served", "lora", "endpoint", "multi_teacher",
-        "cross_tokenizer", "top_k",
+        "cross_tokenizer", "top_k", "top_k_served",
     }  # fmt: skip

@@ -14,6 +14,7 @@ from potstill.objectives.packed import (
     Samples,
     TopK,
     dense_loss,
+    listed_loss,
     policy_gradient_loss,
     sampled_loss,
     token_loss,
@@ -196,3 +197,42 @@ def test_tokens_that_others_wrote_have_cross_entropy_beside_the_policy_gradient(
     torch.testing.assert_close(mixed[2], parts[0][2] + parts[1][2])
     for part, rows in zip(parts, (own, ~own), strict=True):
         torch.testing.assert_close(mixed[1][rows], part[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_listed_token_that_cannot_come_counts_with_the_others(
+    models: tuple[Tensor, Tensor, Tensor], kind: str
+) -> None:
+    """A short list filled up is the shorter list, for every objective; reverse KL stays finite."""
+    if kind == "cross_entropy":
+        pytest.skip("has no distribution")
+    hidden, weight, teacher = models
+    parts = [Part(kind, 1.0, OPTIONS.get(kind, {}))]
+    three = top_k(teacher, 3)
+    spare = teacher.argsort(-1)[:, :2]  # the least likely: not in the list
+    filled = TopK(
+        torch.cat([three.ids, spare], -1),
+        torch.cat([three.log_p, torch.full_like(three.log_p[:, :2], -math.inf)], -1),
+        three.tail,
+    )
+    assert_alike(run(top_k_loss(parts, filled), hidden, weight), run(top_k_loss(parts, three), hidden, weight))
+
+
+def test_a_position_without_a_list_takes_its_own_token(models: tuple[Tensor, Tensor, Tensor]) -> None:
+    hidden, weight, teacher = models
+    parts = [Part("forward_kl", 0.5), Part("reverse_kl", 0.25)]
+    lists, ids = top_k(teacher, 3), torch.arange(N)
+    bare = torch.tensor([1, 2, 5])
+    lists.log_p[bare] = -math.inf
+    lists.tail[bare] = 1.0
+    found = run(listed_loss(parts, lists, ids), hidden, weight)
+    known = torch.tensor([0, 3, 4])
+    some = run(top_k_loss(parts, TopK(*(one[known] for one in lists))), hidden[known], weight)
+    others = run(token_loss(ids[bare]), hidden[bare], weight)
+    torch.testing.assert_close(found[0], some[0] + 0.75 * others[0])
+    torch.testing.assert_close(found[1][known], some[1])
+    torch.testing.assert_close(found[1][bare], 0.75 * others[1])
+    torch.testing.assert_close(found[2], some[2] + 0.75 * others[2])
+    nothing = run(top_k_loss(parts, TopK(*(one[bare] for one in lists))), hidden[bare], weight)
+    for one in nothing:
+        torch.testing.assert_close(one, torch.zeros_like(one))

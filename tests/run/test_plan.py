@@ -20,6 +20,7 @@ from potstill.run.sizes import (
     disk_bytes,
     measured_flops_per_s,
     read_weights,
+    reported_bytes,
     signal_bytes,
     training_bytes,
 )
@@ -195,6 +196,8 @@ def test_tokenizers_that_cannot_be_compared_yet(recipe: Make) -> None:
     assert "once teacher and student are fetched" in "\n".join(plan(recipe(student=fetched_later)).lines())
     served = plan(recipe(teacher={"endpoint": ENDPOINT}, student=TEXT_STUDENT))
     assert "the endpoint's are not known" in "\n".join(served.lines())
+    listed = plan(recipe(teacher={"endpoint": ENDPOINT}, student=TEXT_STUDENT, collect={"signals": {"kind": "top_k"}}))
+    assert "compared by its token lists before training" in "\n".join(listed.lines())
 
 
 def test_bad_prompts_and_layers_are_refused(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +232,8 @@ def test_sums() -> None:
     assert signal_bytes(SampledSignals(kind="sampled", draws=50)) == 12 + 50 * 3 + 12
     assert signal_bytes(TopKSignals(kind="top_k", k=20, bits=8)) == 12 + 20 * 4
     assert signal_bytes(FullSignals(kind="full")) == 0
+    assert reported_bytes(TopKSignals(kind="top_k", k=20)) == 21 * 40  # of an endpoint, in the journal
+    assert reported_bytes(FullSignals(kind="full")) == 0
     assert measured_flops_per_s() > 1e8
 
 

@@ -49,7 +49,9 @@ class Served:
             "index": 0,
             "message": {"role": "assistant", "content": content},
             "finish_reason": "stop" if ended else "length",
-            "logprobs": self._logprobs(tokens, logits, int(body.get("top_logprobs", 0)))
+            "logprobs": self._logprobs(
+                tokens, logits, int(body.get("top_logprobs", 0)), as_ids=bool(body.get("return_tokens_as_token_ids"))
+            )
             if body.get("logprobs")
             else None,
         }
@@ -128,6 +130,9 @@ class Served:
         torch.manual_seed(int(body.get("seed", 0)))
         temperature = float(body.get("temperature", 1.0))
         sampling = {"do_sample": True, "temperature": temperature, "top_p": float(body.get("top_p", 1.0)), "top_k": 0}
+        suppressed = [int(token) for token, bias in body.get("logit_bias", {}).items() if bias <= -100]
+        if suppressed:
+            sampling["suppress_tokens"] = suppressed
         out = (self.network if network is None else network).generate(
             input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=wanted, output_logits=True,
             return_dict_in_generate=True, pad_token_id=self.tokenizer.eos_token_id,
@@ -135,17 +140,18 @@ class Served:
         )  # fmt: skip
         return out.sequences[0, prompt.shape[1] :].tolist(), torch.cat(out.logits)
 
-    def _logprobs(self, tokens: list[int], logits: torch.Tensor, k: int) -> dict[str, Any]:
+    def _logprobs(self, tokens: list[int], logits: torch.Tensor, k: int, *, as_ids: bool) -> dict[str, Any]:
         scores = torch.log_softmax(logits.float(), -1)
         content = []
         for token, row in zip(tokens, scores, strict=True):
             top = row.topk(k)
-            entries = [self._entry(i, v) for i, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
-            content.append({**self._entry(token, row[token].item()), "top_logprobs": entries})
+            pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+            entries = [self._entry(i, v, as_ids=as_ids) for i, v in pairs]
+            content.append({**self._entry(token, row[token].item(), as_ids=as_ids), "top_logprobs": entries})
         return {"content": content}
 
-    def _entry(self, token: int, logprob: float) -> dict[str, Any]:
-        text = self.tokenizer.decode([token])
+    def _entry(self, token: int, logprob: float, *, as_ids: bool) -> dict[str, Any]:
+        text = f"token_id:{token}" if as_ids else self.tokenizer.decode([token])
         return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 

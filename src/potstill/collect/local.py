@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from potstill.collect.questions import Limit, Question, ask, batches, refuse_too_long
-from potstill.collect.recording import Recorder, bind, intact, keep_only, write
+from potstill.collect.recording import Recorder, bind
 from potstill.collect.screen import usable
 from potstill.collect.table import write_answers_table
 from potstill.config import Recipe, SampledSignals, TopKSignals
@@ -16,7 +16,7 @@ from potstill.models.local import Generation, LocalModel
 from potstill.progress import Reporter
 from potstill.records import Clearance, Prompt, Reply, StageResult, content_hash
 from potstill.store.journal import Finish, Journal
-from potstill.store.signals import SUFFIX, Binding
+from potstill.store.signals import SUFFIX, Binding, intact, keep_only, store_shard
 
 
 def collect_local(
@@ -59,7 +59,7 @@ def collect_local(
         counts = journal.counts()
     outputs = ["answers.sqlite", "answers.parquet"]
     if binding is not None:
-        keep_only(folder / "signals", shards, teacher)
+        keep_only(folder / "signals", shards, teacher.identity.reference, teacher.identity.revision)
         outputs.append("signals")
     facts = {
         "teacher": recipe.teacher.model, "teacher_sha256": teacher.identity.revision, "requests": counts.total,
@@ -93,7 +93,7 @@ def answer_batch(
             question.request.key: (content_hash([*question.tokens, *generation.tokens]), signals)
             for question, generation, signals in zip(batch, generations, recorder.answers(), strict=True)
         }
-        write(shard, binding, sequences)
+        store_shard(shard, binding, sequences)
     seconds = (time.monotonic() - started) / len(batch)
     journal.finish_many(
         _finish(question, one, teacher, seconds) for question, one in zip(batch, generations, strict=True)

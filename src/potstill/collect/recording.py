@@ -1,20 +1,16 @@
 """The teacher's distributions on their way to the disk, whether it answers or scores answers that are there."""
 
-import json
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from potstill.config import SampledSignals, TopKSignals
-from potstill.errors import PotstillError, RecipeError
+from potstill.errors import RecipeError
 from potstill.models.local import LocalModel
 from potstill.store.signals import (
     Binding,
     Samples,
-    Shard,
     Signals,
     TopK,
     encode_sampled,
@@ -22,7 +18,6 @@ from potstill.store.signals import (
     join_samples,
     join_top_k,
     tokenizer_hash,
-    write_shard,
 )
 
 StoredSignals = SampledSignals | TopKSignals
@@ -90,34 +85,3 @@ class Recorder:
         lengths = torch.bincount(rows, minlength=len(self._streams)).tolist()
         joined = join(self._steps)
         return [joined.select(positions) for positions in torch.split(by_answer, lengths)]
-
-
-def write(path: Path, binding: Binding, sequences: Mapping[str, tuple[str, Signals]]) -> None:
-    """Write a shard. Raises PotstillError where the disk refuses."""
-    try:
-        write_shard(path, binding, sequences)
-    except OSError as error:
-        raise PotstillError(f"{path}: cannot be written ({error.strerror}); free space and run again") from None
-
-
-def intact(path: Path) -> bool:
-    """Whether a shard is there and every checksum of it holds; one that is not is simply made again."""
-    if not path.exists():
-        return False
-    try:
-        Shard.open(path).check()
-    except PotstillError:
-        return False
-    return True
-
-
-def keep_only(folder: Path, shards: Sequence[Path], teacher: LocalModel) -> None:
-    """Drop shards of earlier recipes, so that the folder holds what this run's answers need and nothing else."""
-    wanted = set(shards)
-    for path in folder.iterdir():
-        if path.is_dir():  # of a recipe with several teachers
-            shutil.rmtree(path)
-        elif path not in wanted:
-            path.unlink()
-    note = {"reference": teacher.identity.reference, "revision": teacher.identity.revision}
-    (folder / "teacher.json").write_text(json.dumps(note) + "\n", encoding="utf-8")

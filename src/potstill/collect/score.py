@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from potstill.collect.recording import StoredSignals, bind, encode, intact, join, keep_only, stream, write
+from potstill.collect.recording import StoredSignals, bind, encode, join, stream
 from potstill.errors import RecipeError, TermsStopped
 from potstill.models.local import LocalModel
 from potstill.models.prefix import answer_states
@@ -15,7 +15,7 @@ from potstill.progress import Reporter
 from potstill.records import Clearance, content_hash
 from potstill.rendering import Example
 from potstill.store.journal import request_seed
-from potstill.store.signals import SUFFIX, Binding, Signals
+from potstill.store.signals import SUFFIX, Binding, Signals, intact, keep_only, store_shard
 
 _SEQUENCES_A_SHARD = 1024
 
@@ -51,10 +51,10 @@ def score_answers(
             shards.append(path)
             if not intact(path):
                 scored = _score(teacher, [examples[key] for key in keys], keys, seed, binding, tokens_per_batch)
-                write(path, binding, dict(zip(keys, zip(hashes, scored, strict=True), strict=True)))
+                store_shard(path, binding, dict(zip(keys, zip(hashes, scored, strict=True), strict=True)))
             meter.advance(len(keys))
     folder.mkdir(parents=True, exist_ok=True)
-    keep_only(folder, shards, teacher)
+    keep_only(folder, shards, teacher.identity.reference, teacher.identity.revision)
     return binding
 
 

@@ -95,7 +95,7 @@ class Recipe(Section):
         if self.train.cross_tokenizer:
             self._check_cross_tokenizer()
         tuned = "fine_tuning" in self.evaluate.baselines and "initial_student" not in self.evaluate.baselines
-        if not local and tuned and not self.scores_rollouts:
+        if not local and tuned and not self.objective.divergences:
             raise ValueError("evaluate.baselines: with an endpoint, training is fine-tuning already")
         return self
 
@@ -233,7 +233,7 @@ class Recipe(Section):
             return self.train.objective
         if self.scores_rollouts:
             return Objective(kind="reverse_kl")
-        stored = self.teacher.model is not None and self.signals.kind != "none"
+        stored = self.signals.kind != "none"
         return Objective(kind="forward_kl" if stored else "cross_entropy")
 
     def name_begins_with(self, prefix: str) -> bool:
@@ -246,9 +246,12 @@ def _check_objective(objective: Objective, signals: str, local: bool) -> None:
     needs = [one.kind for one in objective.divergences]
     if not needs:
         return
-    if not local:
+    if not local and signals == "none":
         instead = "cross_entropy, or add train.on_policy" if needs == ["reverse_kl"] else "cross_entropy"
-        raise ValueError(f"train.objective: {needs[0]} needs a local teacher; with an endpoint take {instead}")
+        raise ValueError(
+            f"train.objective: {needs[0]} needs distributions; with an endpoint set collect.signals to "
+            f"{{kind: top_k}}, or take {instead}"
+        )
     if signals == "none":
         raise ValueError(f"train.objective: {needs[0]} needs distributions; set collect.signals to sampled or full")
     if signals == "sampled" and set(needs) != {"forward_kl"}:

@@ -164,7 +164,7 @@ class FullSignals(Section):
 
 
 class TopKSignals(Section):
-    """The k most likely tokens: a local teacher's in the signal store, a server's as it reports them in the journal."""
+    """The k most likely tokens, in the signal store; a server's are in the journal too, as it reports them."""
 
     kind: Literal["top_k"]
     k: int = Field(default=20, ge=1)  # up to the vocabulary of a local teacher; servers report 20 at most
@@ -172,7 +172,7 @@ class TopKSignals(Section):
 
     @property
     def stored_bits(self) -> int:
-        """The bits that a local teacher's log-probabilities are stored in."""
+        """The bits that log-probabilities are stored in."""
         return self.bits or 16
 
 

@@ -129,17 +129,49 @@ def top_k_loss(parts: Sequence[Part], lists: TopK) -> ChunkLoss:
     return of_chunk
 
 
+def listed_loss(parts: Sequence[Part], lists: TopK, ids: Tensor) -> ChunkLoss:
+    """`top_k_loss` where there is a list; cross-entropy on the answer's own token (`ids`, (N,)) where there is none.
+
+    A served teacher has none where its tokens are not the student's, and for an end of the answer that it does not
+    report. The weight there is that of all objectives together.
+    """
+    weight = sum(part.weight for part in parts)
+
+    def of_chunk(start: int, _stop: int) -> BlockLoss:
+        def of_block(logits: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
+            here = TopK(*(column[start + low : start + high] for column in lists))
+            bare = here.log_p.isneginf().all(-1).nonzero().flatten()
+            values, gradient = top_k_values_and_gradient(parts, logits, here)
+            value = values.sum()
+            if len(bare):
+                of_tokens = token_loss(ids[start + low : start + high][bare])(0, len(bare))
+                nats, by_tokens = of_tokens(logits[bare], 0, len(bare))
+                value, gradient[bare] = value + weight * nats, by_tokens.mul_(weight)
+            return value, gradient
+
+        return of_block
+
+    return of_chunk
+
+
 def top_k_values_and_gradient(parts: Sequence[Part], logits: Tensor, lists: TopK) -> tuple[Tensor, Tensor]:
-    """The objectives of `top_k_loss` at n positions, and their gradient by `logits` (n, V)."""
+    """The objectives of `top_k_loss` at n positions, and their gradient by `logits` (n, V).
+
+    A listed token of log-probability -inf counts with the others: a list may be short, and reverse KL stays finite. A
+    list of such alone says nothing: value and gradient are 0.
+    """
     log_q = torch.log_softmax(logits, -1)
     listed = log_q.gather(-1, lists.ids)
     q = log_q.exp_()
-    share = q.scatter(-1, lists.ids, 0.0)
+    merged = lists.log_p.isneginf()
+    share = q.scatter(-1, lists.ids, q.gather(-1, lists.ids).masked_fill_(~merged, 0.0))
+    nothing = math.log(_LEAST)
     bucket = share.sum(-1, keepdim=True).clamp_(min=_LEAST)
-    coarse_q = torch.cat([listed, bucket.log()], -1)
+    coarse_q = torch.cat([listed.masked_fill_(merged, nothing), bucket.log()], -1)
     tail = lists.tail[:, None].to(q.dtype).clamp(min=_LEAST)
-    coarse_p = torch.cat([lists.log_p.to(q.dtype), tail.log()], -1)
+    coarse_p = torch.cat([lists.log_p.to(q.dtype).masked_fill(merged, nothing), tail.log()], -1)
     values, partial = weighted_partials(parts, coarse_q, coarse_p)
+    partial[:, :-1].masked_fill_(merged, 0.0)
     gradient = share.mul_(partial[:, -1:] / bucket).sub_(q.mul_(partial.sum(-1, keepdim=True)))
     return values, gradient.scatter_add_(-1, lists.ids, partial[:, :-1])
 

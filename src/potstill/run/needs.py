@@ -14,6 +14,7 @@ from potstill.run.sizes import (
     measured_flops_per_s,
     model_bytes,
     read_weights,
+    reported_bytes,
     signal_bytes,
     training_bytes,
 )
@@ -58,7 +59,9 @@ def estimate_needs(
     samples = recipe.collect.answers_per_prompt
     positions = len(prompts) * samples * recipe.collect.max_new_tokens
     stored = sum(one.takes_part for one in shares.values()) * positions
-    signals = round(stored * signal_bytes(recipe.signals)) if recipe.teacher.model is not None else 0
+    signals = round(stored * signal_bytes(recipe.signals))
+    if recipe.teacher.endpoint is not None:
+        signals += round(stored * reported_bytes(recipe.signals))
     trained = 1 + ("fine_tuning" in recipe.evaluate.baselines)
     disk = disk_bytes(student, trained, signals, len(prompts) * samples, positions)
     together = sum(sizes.values())  # evaluating holds all of them, and so does training beside them

@@ -275,6 +275,8 @@ def _tokenizers(recipe: Recipe, teacher: Path | None) -> tuple[str, ...]:
             student = cached(reference)
     if recipe.scores_rollouts:
         return ("vocabulary: the endpoint's must be the student's; compared when the first answer is scored",)
+    if recipe.teacher.endpoint is not None and recipe.objective.divergences:
+        return ("vocabulary: the endpoint's must be the student's; compared by its token lists before training",)
     if recipe.teacher.endpoint is not None:
         return ("vocabulary, chat template: the endpoint's are not known; the student learns from text in its own",)
     if teacher is None or student is None:

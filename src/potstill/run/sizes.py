@@ -16,6 +16,7 @@ from potstill.errors import RecipeError
 _LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 _FP32_BYTES = 4
 _ADAM_BYTES = 2 * _FP32_BYTES  # two moments a weight
+_LISTED_BYTES = 40  # a token's text and its log-probability, as JSON
 _ID_BYTES = 3  # of an id in a gap code, of any vocabulary up to 4 million
 _POSITION_BYTES = 12  # entropy or tail, number of ids, and a share of header and index
 _SPEED_S = 0.2
@@ -71,6 +72,11 @@ def signal_bytes(signals: SampledSignals | FullSignals | TopKSignals | NoSignals
         case TopKSignals(k=k, bits=bits):
             return _POSITION_BYTES + k * (_ID_BYTES + (bits or 16) // 8)
     return 0
+
+
+def reported_bytes(signals: SampledSignals | FullSignals | TopKSignals | NoSignals) -> int:
+    """Upper estimate of what a server's list of a position takes in the journal, as it reports it."""
+    return _LISTED_BYTES * (1 + signals.k) if isinstance(signals, TopKSignals) else 0
 
 
 def disk_bytes(student: int, students: int, signals: int, answers: int, answer_tokens: int) -> int:

@@ -19,6 +19,7 @@ from potstill.train.module import StateMatching
 from potstill.train.precision import mixed_precision
 from potstill.train.targets import (
     Targets,
+    listed_targets,
     live_targets,
     narrow_linears,
     sampled_targets,
@@ -60,7 +61,9 @@ def _divergences(recipe: Recipe, folder: Path, load: Load, answers: Sequence[Ans
             sampled = sampled_targets(_store(folder / "signals", answers, student, recipe.signals), draws)
             return summed_targets([(term.weight, sampled) for term in terms])
         case TopKSignals() as signals:
-            return top_k_targets(_store(folder / "signals", answers, student, signals), parts)
+            from_server = recipe.teacher.endpoint is not None
+            store = _store(folder / "signals", answers, student, signals)
+            return listed_targets(store, parts) if from_server else top_k_targets(store, parts)
         case FullSignals():
             teacher = _beside(recipe, load(FIRST))
             layers = [theirs for _, theirs in _pairs(recipe, student, teacher)] if recipe.train.hidden_states else []

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from potstill.answers import Answer, load_answers
-from potstill.config import FIRST, Recipe, Train
+from potstill.config import FIRST, Recipe, TopKSignals, Train
 from potstill.errors import RecipeError, TermsStopped
 from potstill.models.fetch import fetch, file_sha256
 from potstill.models.local import LocalModel
@@ -22,6 +22,7 @@ from potstill.store.scores import SCORES, Scores, spent_usd
 from potstill.store.screening import left_out
 from potstill.students.build import add_lora, build_student, save_student
 from potstill.train.cross_tokenizer import align_training, cross_tokenizer_targets
+from potstill.train.listed import Stored, store_lists
 from potstill.train.loop import Paths, run_loop
 from potstill.train.module import StateMatching
 from potstill.train.objective import make_targets, state_matching
@@ -60,6 +61,7 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
         aligned = align_training(recipe, folder, teacher(), initial, answers, reporter)
         answers = [one.student for one in aligned.answers]
     data = content_hash([answer.tokens_hash for answer in answers])
+    listed = _listed(recipe, folder, initial, answers, reporter)
     targets = (
         make_targets(recipe, folder, load, answers, initial)
         if aligned is None
@@ -68,6 +70,8 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
     told: list[Any] = [recipe.trained_with, recipe.objective.kind, recipe.signals.kind, made, data]
     if len(recipe.teachers) > 1:
         told.append(_mixed(recipe, answers))
+    if listed is not None:
+        told.append(["lists", listed.sha256])
     served = _served_teacher(recipe, folder, initial, clearance, reporter)
     if served is not None and recipe.teacher.endpoint is not None:
         told.append([recipe.teacher.endpoint.base_url, recipe.teacher.endpoint.model])
@@ -96,10 +100,24 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
         facts["teachers"] = _mixed(recipe, answers)["teachers"]
     if aligned is not None:
         facts["cross_tokenizer"] = aligned.facts()
+    if listed is not None:
+        facts["lists"] = dict(listed.facts)
+        outputs.append("signals")
     if served is not None:
         facts |= served.spending.facts()
         outputs += [SCORES] if (folder / SCORES).exists() else []
     return StageResult(tuple(outputs), facts)
+
+
+def _listed(
+    recipe: Recipe, folder: Path, student: LocalModel, answers: Sequence[Answer], reporter: Reporter
+) -> Stored | None:
+    """What a server's token lists became in the store, where the recipe trains on them."""
+    signals = recipe.signals
+    served = recipe.teacher.endpoint is not None and not recipe.scores_rollouts
+    if not isinstance(signals, TopKSignals) or not served or not recipe.objective.divergences:
+        return None
+    return store_lists(recipe, signals, folder, student, answers, reporter)
 
 
 def _served_teacher(

@@ -53,8 +53,13 @@ Targets = Callable[[Batch], Target]
 
 def token_targets(batch: Batch) -> Target:
     """Cross-entropy on the answers' own tokens."""
+    return Target(packed.token_loss(_own_tokens(batch)))
+
+
+def _own_tokens(batch: Batch) -> Tensor:
+    """The token (N,) that each supervised position is followed by."""
     ids = [token for one in batch.answers for token in one.example.tokens[one.example.prompt_length :]]
-    return Target(packed.token_loss(torch.tensor(ids, device=batch.tokens.device)))
+    return torch.tensor(ids, device=batch.tokens.device)
 
 
 def scored_targets(batch: Batch, cap: float = math.inf) -> Target:
@@ -109,6 +114,17 @@ def top_k_targets(store: SignalStore, parts: Sequence[Part]) -> Targets:
     def bind(batch: Batch) -> Target:
         lists = bound_top_k(store, [one.key for one in batch.answers], batch.tokens.device)
         return Target(packed.top_k_loss(parts, lists))
+
+    return bind
+
+
+def listed_targets(store: SignalStore, parts: Sequence[Part]) -> Targets:
+    """Any objectives over a server's stored lists; cross-entropy on the answer's own token where it gave none."""
+
+    def bind(batch: Batch) -> Target:
+        device = batch.tokens.device
+        lists = bound_top_k(store, [one.key for one in batch.answers], device)
+        return Target(packed.listed_loss(parts, lists, _own_tokens(batch)))
 
     return bind
 

@@ -1,6 +1,7 @@
 """Teacher distributions on disk: an unbiased forward-KL gradient, or exact top-K, at a few bytes a position."""
 
 from potstill.store.signals.encode import encode_sampled, encode_top_k
+from potstill.store.signals.folder import intact, keep_only, store_shard
 from potstill.store.signals.records import (
     Binding,
     Kind,
@@ -26,8 +27,11 @@ __all__ = [
     "TopK",
     "encode_sampled",
     "encode_top_k",
+    "intact",
     "join_samples",
     "join_top_k",
+    "keep_only",
+    "store_shard",
     "tokenizer_hash",
     "write_shard",
 ]
