@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from serving import serving
@@ -48,6 +49,7 @@ def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None, second: 
         if "signals" in recipe["collect"]:  # random bytes are no text, and lists belong to text
             biases = {str(token): -100 for token in HALF_CHARACTERS}
             recipe["teacher"]["endpoint"]["extra_body"]["logit_bias"] = biases
+    recipe.get("screen", {}).pop("languages", None)  # a tiny model writes none
     for one in recipe.get("more_teachers", ()):
         one |= {"model": f"path:{second}", "license": "apache-2.0"}
     if recipe["student"]["kind"] == "pruned":
@@ -88,6 +90,9 @@ def test_a_recipe_runs(path: Path, teacher: Path, second: Path, bytewise: Path, 
         assert facts["lists"]["with_list"] > 0.9 * facts["lists"]["positions"] > 0
         assert facts["lists"]["tokens_shared"] > 0.95
         assert list((tmp_path / "run" / "signals").glob("*.signals"))
+    if "screen" in recipe:
+        rows = pq.read_table(tmp_path / "run" / "screening.parquet").num_rows
+        assert rows == recipe["collect"]["answers_per_prompt"] * 2 * len(WORDS)
     if "more_teachers" in recipe:
         names = {"teacher", *(one["name"] for one in recipe["more_teachers"])}
         assert {one.parent.name for one in (tmp_path / "run" / "signals").rglob("*.signals")} == names
@@ -99,5 +104,5 @@ def test_a_recipe_runs(path: Path, teacher: Path, second: Path, bytewise: Path, 
 def test_there_is_a_recipe_for_each_way_of_working() -> None:
     assert {path.stem for path in RECIPES} >= {
         "offline", "live_teacher", "on_policy", "on_policy_served", "lora", "endpoint", "multi_teacher",
-        "cross_tokenizer", "top_k", "top_k_served",
+        "cross_tokenizer", "top_k", "top_k_served", "screened",
     }  # fmt: skip

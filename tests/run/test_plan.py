@@ -14,6 +14,7 @@ from potstill.errors import RecipeError
 from potstill.models.folder import context_tokens
 from potstill.records import StageResult
 from potstill.run import plan
+from potstill.run.cost import usd
 from potstill.run.folder import write_recipe
 from potstill.run.sizes import (
     Weights,
@@ -180,6 +181,24 @@ def test_what_scoring_costs_is_in_the_plan(recipe: Make) -> None:
     half = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, train={"on_policy": {"fraction": 0.5}}))
     assert half.scoring is not None
     assert half.scoring.requests <= 3 * half.train_prompts
+
+
+def test_what_a_judge_costs_is_in_the_plan(recipe: Make) -> None:
+    judge = {
+        "endpoint": {**PRICED, "model": "judge"},
+        "license": "apache-2.0",
+        "rubric": "x" * 400,
+        "max_new_tokens": 5,
+    }
+    made = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, screen={"judge": judge}))
+    (line,) = [one for one in made.lines() if one.startswith("judge: ")]
+    told = made.requests * 200 + made.tokens.prompt  # the rubric and the form, at four characters a token
+    least = (told + made.requests) * 1000 / 1e6 + made.requests * 2000 / 1e6
+    most = (told + made.answer_tokens_at_most) * 1000 / 1e6 + made.requests * 5 * 2000 / 1e6
+    assert f"judge is asked about at most {made.requests:,} answers for {usd(least)} to {usd(most)}" in line
+    unpriced = {**judge, "endpoint": {**ENDPOINT, "model": "judge"}}
+    made = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, screen={"judge": unpriced}))
+    assert "at unknown cost (screen.judge.endpoint.price_per_million is not in the recipe)" in "\n".join(made.lines())
 
 
 def test_terms_that_stop_are_in_the_plan(recipe: Make) -> None:

@@ -14,6 +14,7 @@ from potstill.records import Prompt, canonical_json
 from potstill.run.cost import Cost, Recorded, asking_prices, bounds, recorded
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.growing import describe_growth
+from potstill.run.judging import describe_judging
 from potstill.run.needs import Needs, Tokens, estimate_needs
 from potstill.run.stages import questions
 from potstill.run.teachers import describe_teachers
@@ -72,7 +73,7 @@ class Plan:
             f"requests: {self.requests:,}, of which {self.answered:,} are answered already",
             f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
             *self._scoring(),
-            *self._judging(),
+            *describe_judging(self.recipe, self.requests, tokens.prompt),
             f"cost: {self._cost()}",
             *self._needs(),
             *self.tokenizers,
@@ -89,16 +90,6 @@ class Plan:
         if found is None:
             return []
         return [f"scoring: at most {found.requests:,} requests of {found.tokens:,} tokens while training"]
-
-    def _judging(self) -> list[str]:
-        from potstill.terms.judge import decide_judge, in_words
-
-        judge, decision = self.recipe.screen.judge, decide_judge(self.recipe)
-        if judge is None or decision is None:
-            return []
-        price = "at unknown cost" if judge.endpoint.price_per_million is None else "which the cost below does not count"
-        asked = f"{judge.endpoint.model} is asked about at most {self.requests:,} answers, {price}"
-        return [f"judge: {asked}; collect.budget_usd counts both", f"terms: {in_words(decision.message)}"]
 
     def _cost(self) -> str:
         endpoint = self.recipe.teacher.endpoint
