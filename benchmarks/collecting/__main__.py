@@ -1,6 +1,7 @@
 """Collecting beside other tools: requests a second, each side in turn, medians; then a million rows, and kills.
 
     make benchmark-collecting
+    .venv/bin/python benchmarks/collecting .peers potstill aiohttp    # some sides only, and no more than the speeds
 
 One client process on one core, the server on another. Peers run in environments of their own under .peers, which the
 command makes. Ours keeps every answer in the journal, durably; none of the others' does. Takes some ten minutes.
@@ -11,6 +12,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +30,30 @@ ENVIRONMENTS = {
 TOOLS = ("litellm", "curator", "data-designer", "distilabel")
 REQUESTS = {OURS: 10_000, "aiohttp": 10_000}  # enough for some seconds each
 REQUESTS_OF_OTHERS = 1000
-SLOW = {OURS: 20_000, "aiohttp": 20_000}
+# Half a minute each: the window opens over the first second, from 16 requests in flight to all 512.
+SLOW = {OURS: 60_000, "aiohttp": 60_000}
 SLOW_OF_OTHERS = 3000
 
 
-def main(peers: Path) -> None:
+def main(peers: Path, only: Sequence[str] = ()) -> None:
     print(f"{os.cpu_count()} cores, one for the client; bodies of {BODY_BYTES} bytes; medians of {ROUNDS} rounds")
     with nginx() as url:
-        rates = measure(peers, url, 64, REQUESTS, REQUESTS_OF_OTHERS)
+        rates = measure(peers, url, 64, REQUESTS, REQUESTS_OF_OTHERS, only)
     report("nginx on loopback, concurrency 64", rates)
     with slow_server() as url:
-        rates = measure(peers, url, 512, SLOW, SLOW_OF_OTHERS)
+        rates = measure(peers, url, 512, SLOW, SLOW_OF_OTHERS, only)
     report(f"a server that answers after {DELAY_S * 1000:.0f} ms, concurrency 512 (ideal {512 / DELAY_S:,.0f})", rates)
+    if only:
+        return
     found = resumed(1_000_000)
     print(f"\n1,000,000 rows: first request after {found['first_request_s']:.1f} s, peak {found['peak_mib']:.0f} MiB")
     print("\nSIGKILL at random moments: " + ", ".join(f"{value:,} {name}" for name, value in killed(2000, 20).items()))
 
 
-def measure(peers: Path, url: str, concurrency: int, counts: dict[str, int], others: int) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {name: [] for name in (OURS, *ENVIRONMENTS)}
+def measure(
+    peers: Path, url: str, concurrency: int, counts: dict[str, int], others: int, only: Sequence[str]
+) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {name: [] for name in (OURS, *ENVIRONMENTS) if not only or name in only}
     for _ in range(ROUNDS):
         for name in found:
             number = counts.get(name, others)
@@ -81,4 +88,4 @@ def report(title: str, found: dict[str, list[Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".peers"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".peers"), sys.argv[2:])
