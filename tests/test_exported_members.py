@@ -6,7 +6,8 @@ import pytest
 
 PUBLIC = {
     "potstill.alignment": [
-        "AlignmentError", "Group", "Spans", "Spelling", "VocabularyMatch", "align", "match_vocabularies",
+        "Agreement", "AlignmentError", "Group", "Lists", "Spans", "Spelling", "VocabularyMatch", "Wording", "align",
+        "lists_of", "match_vocabularies",
     ],
     "potstill.doctor": ["Diagnosis", "Examination", "examine", "export", "lines"],
     "potstill.evaluate": ["evaluate"],
@@ -21,6 +22,10 @@ PUBLIC = {
     "potstill.run": [
         "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",
         "verify",
+    ],
+    "potstill.stats": [
+        "Interval", "Verdict", "benjamini_hochberg", "clopper_pearson", "cluster_mean", "exponential", "holm",
+        "mcnemar", "median_ratio", "needed_n", "ratio_of_sums", "sign_flip", "smallest_p", "wilson", "within_margin",
     ],
     "potstill.students": ["build_student"],
     "potstill.terms": ["Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "rules"],

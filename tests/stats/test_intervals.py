@@ -70,7 +70,7 @@ def test_same_seed_same_interval_and_other_seed_another() -> None:
 def test_many_prompts_are_resampled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     sums, counts = prompts(50, 2)
     whole = stats.cluster_mean(sums, counts)
-    monkeypatch.setattr(stats, "_ENTRIES_AT_ONCE", 170)
+    monkeypatch.setattr(stats.intervals, "_ENTRIES_AT_ONCE", 170)
     assert stats.cluster_mean(sums, counts) == whole
 
 

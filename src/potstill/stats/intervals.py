@@ -1,34 +1,21 @@
-"""Intervals for measured figures, in numpy alone: what evaluating and guarding both need to say how sure they are.
-
-Every interval is a two-sided 95 % one, so each of its ends is a one-sided 97.5 % bound.
-"""
+"""Intervals for means and ratios over prompts, by resampling whole prompts, and for ratios of timings."""
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from potstill.stats.interval import CONFIDENCE, Interval, Z
+from potstill.stats.proportions import wilson
+
 Floats = NDArray[np.float64]
 
-CONFIDENCE = 0.95
 _NORMAL = NormalDist()
-_Z = _NORMAL.inv_cdf((1 + CONFIDENCE) / 2)
 # Student's t, two-sided 95 %, by degrees of freedom (any table of t; tests compare it with scipy).
 _T_95 = {1: 12.706204736, 2: 4.302652730, 3: 3.182446305, 4: 2.776445105}
 _ENTRIES_AT_ONCE = 1 << 20  # resampled entries held in memory together: 8 MiB of indices
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure and its 95 % interval from `n` independent cases; both ends are None where there can be none."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
 
 
 def cluster_mean(
@@ -116,18 +103,6 @@ def median_ratio(numerators: ArrayLike, denominators: ArrayLike) -> Interval:
     return Interval(value, min(low, value), max(high, value), n)
 
 
-def wilson(successes: float, n: int) -> Interval:
-    """The score interval of a proportion (Wilson 1927); unlike value ± z·error it is sound at 0, 1 and small n."""
-    if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n} trials is no proportion")
-    share = successes / n
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Interval(share, low, high, n)
-
-
 def needed_n(value: float, low: float, high: float, n: int, threshold: float, power: float = 0.8) -> int | None:
     """How many cases would place the whole interval on one side of `threshold`, if `value` is the truth.
 
@@ -140,7 +115,7 @@ def needed_n(value: float, low: float, high: float, n: int, threshold: float, po
     spread = value - low if threshold < value else high - value
     if distance == 0:
         return None
-    needed = n * ((_Z + _NORMAL.inv_cdf(power)) / _Z * max(spread, 0.0) / distance) ** 2
+    needed = n * ((Z + _NORMAL.inv_cdf(power)) / Z * max(spread, 0.0) / distance) ** 2
     return max(math.ceil(needed), 1) if math.isfinite(needed) else None
 
 
@@ -173,7 +148,7 @@ def _bca(value: float, drawn: Floats, left_out: Floats) -> tuple[float, float]:
     below = (float((drawn < value).mean()) + float((drawn <= value).mean())) / 2
     edge = 1 / (2 * drawn.size)  # keeps the bias correction finite where all draws fall on one side
     bias = _NORMAL.inv_cdf(min(max(below, edge), 1 - edge))
-    shares = [_NORMAL.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-_Z, _Z)]
+    shares = [_NORMAL.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-Z, Z)]
     low, high = np.quantile(drawn, shares)
     return float(low), float(high)
 

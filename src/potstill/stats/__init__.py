@@ -1,0 +1,29 @@
+"""How sure a figure is, in numpy alone: what evaluating and guarding both need.
+
+Every interval is a two-sided 95 % one, so each of its ends is a one-sided 97.5 % bound.
+"""
+
+from potstill.stats.comparisons import mcnemar, sign_flip, smallest_p
+from potstill.stats.equivalence import Verdict, within_margin
+from potstill.stats.interval import Interval
+from potstill.stats.intervals import cluster_mean, exponential, median_ratio, needed_n, ratio_of_sums
+from potstill.stats.multiplicity import benjamini_hochberg, holm
+from potstill.stats.proportions import clopper_pearson, wilson
+
+__all__ = [
+    "Interval",
+    "Verdict",
+    "benjamini_hochberg",
+    "clopper_pearson",
+    "cluster_mean",
+    "exponential",
+    "holm",
+    "mcnemar",
+    "median_ratio",
+    "needed_n",
+    "ratio_of_sums",
+    "sign_flip",
+    "smallest_p",
+    "wilson",
+    "within_margin",
+]
