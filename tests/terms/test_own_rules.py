@@ -8,8 +8,8 @@ import yaml
 from test_gate import make
 from test_rules import GOOD
 
-from potstill.config import Recipe
-from potstill.errors import PotstillError, RecipeError
+from potstill.config import Recipe, recipe_from
+from potstill.errors import RecipeError
 from potstill.terms import decide, decide_each, decide_judge, own_rules
 from potstill.terms.rules import in_force, matching, rules
 
@@ -27,8 +27,6 @@ def write(path: Path, *entries: dict[str, Any]) -> Path:
 
 
 def ruled(given: Any, recipe: Recipe, base: Path) -> Recipe:
-    from potstill.config import recipe_from
-
     data = recipe.model_dump(mode="json") | {"terms": {"rules": given}}
     return recipe_from(data, base, "recipe.yaml")
 
@@ -90,8 +88,6 @@ def test_a_judge_is_asked_under_the_same_rules(tmp_path: Path) -> None:
     write(tmp_path / "ours.yaml", CONTRACT)
     judge = {"endpoint": {"base_url": OPENAI[0], "model": OPENAI[1]}, "rubric": "good"}
     recipe = make("hub:a/b", license_id="mit").model_dump(mode="json") | {"screen": {"judge": judge}}
-    from potstill.config import recipe_from
-
     asked = decide_judge(recipe_from(recipe | {"terms": {"rules": "ours.yaml"}}, tmp_path, "recipe.yaml"))
     assert asked is not None
     assert asked.rule == "our-contract"
@@ -128,9 +124,8 @@ def test_what_is_wrong_with_them_is_one_line_about_the_recipe(
 
 
 def test_a_recipe_names_them_in_one_way_or_the_other() -> None:
-    with pytest.raises(PotstillError, match=r"terms\.rules"):
+    with pytest.raises(RecipeError, match=r"terms\.rules"):
         ruled({"ours": 1}, make("hub:a/b"), Path("/"))
-    with pytest.raises(PotstillError, match=r"terms\.rule: no such key"):
-        from potstill.config import recipe_from
-
-        recipe_from(make("hub:a/b").model_dump(mode="json") | {"terms": {"rule": "x"}}, Path("/"), "recipe.yaml")
+    data = make("hub:a/b").model_dump(mode="json") | {"terms": {"rule": "x"}}
+    with pytest.raises(RecipeError, match=r"terms\.rule: no such key"):
+        recipe_from(data, Path("/"), "recipe.yaml")

@@ -5,7 +5,7 @@ from datetime import date
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
@@ -24,8 +24,11 @@ _FIELDS = {*_TEXTS, *_LISTS, *_CHOICES, "summary", "checked", "recheck_days"}
 _REQUIRED = _FIELDS - {"recheck_days"}
 _FILE_FIELDS = {"family", "about", "rules"}
 
-# The parser in C is some ten times as fast; wheels of PyYAML have it, a build without libyaml has not.
-_Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Base
+else:
+    # The parser in C is some ten times as fast; wheels of PyYAML have it, a build without libyaml has not.
+    _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):
@@ -37,7 +40,7 @@ class _Loader(_Base):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        found = super().construct_mapping(node, deep)
+        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
         if len(found) != len(node.value):
             raise yaml.MarkedYAMLError(problem="a key stands twice", problem_mark=node.start_mark)
         return found
@@ -54,23 +57,23 @@ class _Fault(Exception):
 @lru_cache(maxsize=1)
 def packaged() -> tuple[Rule, ...]:
     """The rules of this release, read once."""
-    folder = files("potstill.terms") / "rules"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    found = [rule for name in names for rule in parse_rules((folder / name).read_text(encoding="utf-8"), name)]
+    found = [rule for name, text in _packaged_texts() for rule in parse_rules(text, name)]
     check_together(found)
     return tuple(found)
 
 
 @lru_cache(maxsize=1)
-def families() -> Mapping[str, str]:
-    """What each of the package's files is about, by its name: the provider or family, then a sentence."""
+def families() -> Mapping[str, tuple[str, str]]:
+    """Provider or family of each of the package's files, by the file's name, and what the file holds."""
+    texts = {name: _load(text, name) for name, text in _packaged_texts()}
+    return {name: (data["family"], data["about"]) for name, data in texts.items()}
+
+
+def _packaged_texts() -> Iterator[tuple[str, str]]:
     folder = files("potstill.terms") / "rules"
-    found = {}
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         if entry.name.endswith(".yaml"):
-            data = _load(entry.read_text(encoding="utf-8"), entry.name)
-            found[entry.name] = f"{data['family']}: {data['about']}"
-    return found
+            yield entry.name, entry.read_text(encoding="utf-8")
 
 
 def read_rules(paths: Iterable[Path], own: bool = True) -> tuple[Rule, ...]:
@@ -165,7 +168,7 @@ def _load(text: str, origin: str) -> Any:
 
 def _line(text: str, number: int, field: str | None) -> int:
     """The line of a field of a rule, or where the rule begins; read again, because only a fault asks for it."""
-    top = yaml.compose(text, _Loader)
+    top: Any = yaml.compose(text, _Loader)
     rules = next(value for key, value in top.value if key.value == "rules")
     node = rules.value[number]
     keys = dict(_keys(node)) if isinstance(node, yaml.MappingNode) else {}
