@@ -15,7 +15,8 @@ from hypothesis import strategies as some
 
 from potstill.errors import PotstillError
 from potstill.terms.obligations import OBLIGATIONS, known_obligation
-from potstill.terms.rule_files import families, packaged, parse_rules, read_rules
+from potstill.terms.rule_files import families, packaged, read_rules
+from potstill.terms.rule_text import parse_rules
 from potstill.terms.rules import STRICTNESS, Rule, fits, inherited, matching, rules
 
 FOLDER = Path(str(files("potstill.terms"))) / "rules"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from potstill.errors import PotstillError, RecipeError
 from potstill.terms.rule import STRICTNESS, Confidence, Kind, Rule, inherited
-from potstill.terms.rule_files import check_together, packaged, parse_rules, read_rules
+from potstill.terms.rule_files import check_together, packaged, read_rules
+from potstill.terms.rule_text import parse_rules
 
 __all__ = [
     "STRICTNESS",
