@@ -44,6 +44,17 @@ def test_an_own_rule_decides_before_the_packages_where_both_fit(tmp_path: Path) 
     assert decision.obligations == ()  # those of the package's rule went with it
 
 
+def test_an_own_rule_decides_in_whichever_spelling_it_fits(tmp_path: Path) -> None:
+    """OpenRouter's rule fits the model's name with and without its maker; the contract only the whole one."""
+    router = ("https://openrouter.ai/api/v1", "openai/gpt-4o")
+    write(tmp_path / "ours.yaml", CONTRACT | {"applies_to": ["openrouter:openai/gpt-4o*"]})
+    decision = decide(ruled("ours.yaml", make(endpoint=router), tmp_path))
+    assert [rule for _, rule, _ in decision.layers] == ["our-contract"]
+    write(tmp_path / "ours.yaml", CONTRACT | {"applies_to": ["openrouter:*"], "obligations": ["inherits_model_terms"]})
+    layers = decide(ruled("ours.yaml", make(endpoint=router), tmp_path)).layers
+    assert {rule for _, rule, _ in layers} == {"our-contract", "openai-services-agreement"}  # only the router's part
+
+
 def test_a_name_that_no_own_rule_fits_is_the_packages(tmp_path: Path) -> None:
     write(tmp_path / "ours.yaml", CONTRACT)
     plain = make(endpoint=(OPENAI[0], "gpt-5"))

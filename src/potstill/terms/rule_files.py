@@ -36,7 +36,7 @@ def _packaged_texts() -> Iterator[tuple[str, str]]:
 
 
 def read_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
-    """A user's own rules, of files and of all files in folders. Raises PotstillError naming file, line, rule and field."""
+    """The rules of files and folders that are a user's own. Raises PotstillError naming file, line, rule and field."""
     found: list[Rule] = []
     for path in rule_files(paths):
         try:

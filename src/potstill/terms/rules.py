@@ -20,6 +20,7 @@ __all__ = [
     "in_force",
     "inherited",
     "matching",
+    "matching_any",
     "parse_rules",
     "rules",
 ]
@@ -67,6 +68,13 @@ def matching(name: str, candidates: Iterable[Rule]) -> tuple[Rule, ...]:
         found = [(rule, length) for rule, length in found if rule.own]
     longest = max((length for rule, length in found if rule.kind == "licence"), default=0)
     return tuple(rule for rule, length in found if rule.kind == "terms" or length == longest)
+
+
+def matching_any(names: Iterable[str], candidates: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules that fit one thing by any of its spellings; a recipe's own that fits by one of them decides alone."""
+    candidates = tuple(candidates)
+    found = dict.fromkeys(rule for name in names for rule in matching(name, candidates))
+    return tuple(rule for rule in found if rule.own) or tuple(found)
 
 
 def fits(name: str, pattern: str) -> bool:
