@@ -134,7 +134,9 @@ def test_what_is_wrong_with_them_is_one_line_about_the_recipe(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_recipe_names_them_in_one_way_or_the_other() -> None:
+def test_a_recipe_names_one_several_or_none() -> None:
+    for none in (None, [], ()):
+        assert ruled(none, make("hub:a/b"), Path("/")).terms.rules == ()
     with pytest.raises(RecipeError, match=r"terms\.rules"):
         ruled({"ours": 1}, make("hub:a/b"), Path("/"))
     data = make("hub:a/b").model_dump(mode="json") | {"terms": {"rule": "x"}}

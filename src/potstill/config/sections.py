@@ -115,7 +115,7 @@ class Terms(Section):
     @field_validator("rules", mode="before")
     @classmethod
     def _one_or_several(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str | Path) else given
+        return () if given is None else (given,) if isinstance(given, str | Path) else given
 
 
 class WorkedExample(Section):
