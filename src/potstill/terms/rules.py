@@ -42,18 +42,22 @@ def in_force(own: Sequence[Path]) -> Iterator[None]:
 
     Raises RecipeError naming file, line, rule and field of the first thing that is wrong.
     """
-    try:
-        ours = read_rules(own)
-        replaced = {rule.id for rule in ours}
-        together = (*ours, *(rule for rule in packaged() if rule.id not in replaced))
-        check_together(together)
-    except PotstillError as error:
-        raise RecipeError(f"terms.rules: {error}") from None
-    token = _in_force.set(together)
+    token = _in_force.set(_together(own) if own else packaged())
     try:
         yield
     finally:
         _in_force.reset(token)
+
+
+def _together(own: Sequence[Path]) -> tuple[Rule, ...]:
+    try:
+        ours = read_rules(own)
+        replaced = {rule.id for rule in ours}
+        found = (*ours, *(rule for rule in packaged() if rule.id not in replaced))
+        check_together(found)
+    except PotstillError as error:
+        raise RecipeError(f"terms.rules: {error}") from None
+    return found
 
 
 def matching(name: str, candidates: Iterable[Rule]) -> tuple[Rule, ...]:
