@@ -28,7 +28,9 @@ PUBLIC = {
         "mcnemar", "median_ratio", "needed_n", "ratio_of_sums", "sign_flip", "smallest_p", "wilson", "within_margin",
     ],
     "potstill.students": ["build_student"],
-    "potstill.terms": ["Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "rules"],
+    "potstill.terms": [
+        "Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "own_rules", "rules",
+    ],
     "potstill.train": ["train"],
 }  # fmt: skip
 

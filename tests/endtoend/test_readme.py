@@ -71,7 +71,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     write_log(folder / "log.jsonl")
     _write_served(folder)
+    _write_rules(folder)
     return folder
+
+
+def _write_rules(folder: Path) -> None:
+    """The rules that docs/terms.md shows, as a file and in a folder."""
+    text = (ROOT / "docs" / "terms.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(# our-rules\.yaml\n.*?)```", text, re.DOTALL)
+    (folder / "rules-before").mkdir()
+    for path in (folder / "our-rules.yaml", folder / "rules-before" / "ours.yaml"):
+        path.write_text(shown, encoding="utf-8")
 
 
 def _write_served(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Markers, skipping, exactly which stages a change redoes, and going on after being killed anywhere."""
 
+import hashlib
 import json
 import os
 import signal
@@ -170,6 +171,40 @@ def test_terms_stop_the_run_before_anything_is_asked(rooms: Rooms, recipe: Make,
     assert not rooms.calls
     entries = ledger.read(tmp_path / "run" / "ledger.jsonl")
     assert [one.facts["cleared"] for one in entries if one.kind == "terms"] == [False]
+
+
+def test_own_rules_are_recorded_and_a_change_of_them_redoes_what_reads_the_terms(
+    rooms: Rooms, recipe: Make, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.yaml"
+    rule = {
+        "id": "our-contract", "provider": "Somebody", "kind": "licence", "applies_to": ["license:apache-2.0"],
+        "output_training": "allowed", "summary": "", "conditions": ["all is allowed"], "obligations": [],
+        "document": "Contract", "version_or_date": "2026", "section": "1", "url": "our archive", "basis": "read",
+        "confidence": "high", "checked": "2026-11-25",
+    }  # fmt: skip
+    own.write_text(json.dumps({"rules": [rule]}), encoding="utf-8")
+    folder = run_recipe(recipe(), tmp_path / "run")
+    with_rules = recipe(terms={"rules": "own.yaml"})
+    assert done_since(rooms, folder, with_rules) == ["terms", "evaluate", "export"]
+    assert done_since(rooms, folder, with_rules) == []
+    assert str(own) in (folder / "recipe.yaml").read_text(encoding="utf-8")
+    expected = [{"file": "own.yaml", "sha256": hashlib.sha256(own.read_bytes()).hexdigest()}]
+    marker = read_marker(folder, "terms")
+    assert marker is not None
+    assert (marker.facts["rule"], marker.facts["own_rules"]) == ("our-contract", expected)
+    decisions = [one.facts for one in ledger.read(folder / "ledger.jsonl") if one.kind == "terms"]
+    assert [one.get("own_rules") for one in decisions] == [None, expected]
+    own.write_text(json.dumps({"rules": [rule | {"summary": "In short: yes."}]}), encoding="utf-8")
+    assert "terms" in done_since(rooms, folder, with_rules)  # another file, although it decides the same
+    assert verify(folder) == []
+
+
+def test_without_own_rules_a_run_reads_what_it_did_before_there_could_be_any(recipe: Make) -> None:
+    assert "terms" not in resolved(recipe())
+    assert resolved(recipe(terms={"rules": []})) == resolved(recipe())
+    for stage in STAGES:
+        assert not {"terms", "own_rules"} & stage.reads(recipe()).keys()
 
 
 def unbroken(rooms: Rooms, recipe: Recipe, folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
 from potstill.cli.logs import doctor
+from potstill.cli.terms import terms
 from potstill.errors import PotstillError, TermsStopped
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def verify(folder: RunArgument) -> None:
 
 app.command()(doctor)
 app.add_typer(batch)
+app.add_typer(terms)
 
 
 def _print_comparison(one: "Comparison") -> None:

@@ -92,6 +92,7 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     if use.permission is not None:
         permission = use.permission.model_copy(update={"file": base / use.permission.file})
         use = use.model_copy(update={"permission": permission})
+    terms = recipe.terms.model_copy(update={"rules": tuple(base / path for path in recipe.terms.rules)})
     screen = recipe.screen
     sets = tuple(one.model_copy(update={"source": base / one.source}) for one in screen.contamination)
     schema = base / screen.json_schema if isinstance(screen.json_schema, Path) else screen.json_schema
@@ -103,5 +104,6 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
         "more_teachers": more,
         "student": student,
         "use": use,
+        "terms": terms,
     }
     return recipe.model_copy(update=update)

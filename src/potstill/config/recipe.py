@@ -21,6 +21,7 @@ from potstill.config.sections import (
     Section,
     Student,
     Teacher,
+    Terms,
     TopKSignals,
     Use,
 )
@@ -49,6 +50,7 @@ class Recipe(Section):
     teacher: Teacher
     more_teachers: tuple[FurtherTeacher, ...] = ()  # mixed with the first for the prompts that they share
     use: Use = Use()
+    terms: Terms = Terms()
     prompts: Prompts
     collect: Collect = Collect()
     screen: Screen = Screen()

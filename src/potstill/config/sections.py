@@ -107,6 +107,17 @@ class Use(Section):
     permission: Permission | None = None
 
 
+class Terms(Section):
+    """The recipe's own rules about terms, which go before the package's: files, or folders of them."""
+
+    rules: tuple[Path, ...] = ()
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        return () if given is None else (given,) if isinstance(given, str | Path) else given
+
+
 class WorkedExample(Section):
     """A prompt with the answer that shows the teacher the form wanted (few-shot prompting)."""
 

@@ -136,14 +136,15 @@ def _finish(folder: Path, marker: Marker) -> None:
 
 def _decide(recipe: Recipe, folder: Path, reporter: Reporter) -> None:
     """Tell and record what the terms say, before the gate stops the run where they do not clear it."""
-    from potstill.terms import decide
+    from potstill.terms import decide, own_rules
 
     decision = decide(recipe)
     if decision.cleared:  # else the gate's own error says it
         reporter.say(f"terms: {decision.message}")
     for warning in decision.warnings:
         reporter.say(f"terms: warning: {warning}")
-    facts = plain(asdict(decision))
+    own = own_rules(recipe.terms.rules)
+    facts = plain({**asdict(decision), **({"own_rules": own} if own else {})})
     entries = [one for one in ledger.read(folder / "ledger.jsonl") if one.kind == "terms"]
     if not entries or content_hash(dict(entries[-1].facts)) != content_hash(facts):
         _note(folder, "terms", facts)

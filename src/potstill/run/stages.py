@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from potstill.config import Endpoint, Recipe, Screen, Teacher
+from potstill.config import Endpoint, Recipe, Screen, Teacher, Terms
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
@@ -34,7 +34,7 @@ class Stage:
 
 
 def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
-    from potstill.terms import decide
+    from potstill.terms import decide, own_rules
 
     permission = recipe.use.permission
     # The decision itself is an input: newer rules redo the stage. Its warnings change with the calendar, so not they.
@@ -46,8 +46,10 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
         if judge
         else {}
     )
+    own = own_rules(recipe.terms.rules)
     return {
         "teacher": recipe.teacher.model_dump(mode="json", exclude={"weight", "tags"}),
+        **({"own_rules": own} if own else {}),
         **({"more_teachers": several} if several else {}),
         **judged,
         "use": recipe.use.model_dump(mode="json"),
@@ -197,6 +199,8 @@ def _filled(recipe: Recipe) -> dict[str, Any]:
     data = recipe.model_dump(mode="json")
     data["collect"]["signals"] = recipe.signals.model_dump(mode="json")
     data["train"]["objective"] = recipe.objective.model_dump(mode="json")
+    if recipe.terms == Terms():
+        del data["terms"]  # as it was before there were any: a finished run stays finished
     return data
 
 
@@ -279,7 +283,7 @@ def clearance_facts(folder: Path) -> Mapping[str, Any]:
 
 def _terms(recipe: Recipe) -> StageResult:
     from potstill.export.obligations import check_name
-    from potstill.terms import clear, clear_judge, decide, decide_each
+    from potstill.terms import clear, clear_judge, decide, decide_each, own_rules
 
     facts: dict[str, Any] = {**asdict(clear(recipe)), "url": decide(recipe).url}
     if recipe.more_teachers:
@@ -288,6 +292,8 @@ def _terms(recipe: Recipe) -> StageResult:
             name: {key: value for key, value in asdict(one).items() if key in kept}
             for name, one in decide_each(recipe).items()
         }
+    if own := own_rules(recipe.terms.rules):
+        facts["own_rules"] = own
     if judge := clear_judge(recipe):  # before anything is paid for, not when the answers are there
         facts["judge"] = {"model": judge.teacher, "verdict": judge.verdict, "rule": judge.rule, "reason": judge.reason}
     # A name that the terms forbid would otherwise stop the export, after everything has been paid for.

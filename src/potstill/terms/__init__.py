@@ -2,6 +2,7 @@
 
 from potstill.terms.gate import Decision, clear, decide, decide_each
 from potstill.terms.judge import clear_judge, decide_judge
+from potstill.terms.rule_files import own_rules
 from potstill.terms.rules import Rule, rules
 
-__all__ = ["Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "rules"]
+__all__ = ["Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "own_rules", "rules"]

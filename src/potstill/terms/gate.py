@@ -5,21 +5,20 @@ With several teachers every layer of each counts: the strictest of all decides, 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
-from potstill.config import Recipe, called
+from potstill.config import Recipe, Terms, called
 from potstill.errors import RecipeError, TermsStopped
 from potstill.ledger import file_hash
 from potstill.models.reference import without_place
 from potstill.records import Clearance, Verdict
 from potstill.terms.findings import Finding, judge
 from potstill.terms.route import Layer, Route, route
-from potstill.terms.rules import STRICTNESS
+from potstill.terms.rules import STRICTNESS, in_force
 
 NO_ADVICE = "Potstill gives no legal advice."
 NO_RULE = "none"
-_RECHECK_AGE_DAYS = 365
 _WORD = re.compile(r"\w+")
 _COMMON_WORDS = {"ai", "cloud", "labs", "research", "singapore"}
 
@@ -60,7 +59,16 @@ def decide(recipe: Recipe, today: date | None = None) -> Decision:
     Raises RecipeError where the teacher's reference, its folder or the permission's file is not there.
     """
     ways, findings = _findings(recipe)
-    return _decision(recipe, ways, findings, today or date.today())
+    decision = _decision(recipe, ways, findings, today or date.today())
+    if not any(_own(found.layer) for found in findings):
+        return decision
+    # Whoever reads a decision that rules of the recipe's own took part in is told what it would be without them.
+    alone = decide(recipe.model_copy(update={"terms": Terms()}), today)
+    without = (
+        f"rules of your own took part ({', '.join(_own_files(findings))}); without them: "
+        f"{'cleared' if alone.cleared else 'stopped'}, verdict {alone.verdict}, rule {alone.rule}"
+    )
+    return replace(decision, warnings=(without, *decision.warnings))
 
 
 def decide_each(recipe: Recipe, today: date | None = None) -> dict[str, Decision]:
@@ -74,8 +82,9 @@ def decide_each(recipe: Recipe, today: date | None = None) -> dict[str, Decision
 
 def _findings(recipe: Recipe) -> tuple[dict[str, Route], list[Finding]]:
     """The route of every teacher, and what each of its layers says."""
-    ways = {name: route(teacher) for name, teacher in recipe.teachers.items()}
-    found = [judge(layer, recipe, name) for name, way in ways.items() for layer in way.layers]
+    with in_force(recipe.terms.rules):
+        ways = {name: route(teacher) for name, teacher in recipe.teachers.items()}
+        found = [judge(layer, recipe, name) for name, way in ways.items() for layer in way.layers]
     return ways, _permitted(found, recipe)
 
 
@@ -99,7 +108,7 @@ def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding]
         url=rule.url if rule else "",
         layers=tuple(
             (
-                f"{found.teacher}: {found.layer.name}" if several else found.layer.name,
+                (f"{found.teacher}: " if several else "") + found.layer.name + _own(found.layer),
                 found.layer.rule.id if found.layer.rule else NO_RULE,
                 _verdict(found.layer),
             )
@@ -137,6 +146,15 @@ def _whose(name: str, recipe: Recipe) -> str:
     model = recipe.teachers[name].model  # several teachers have local weights
     who = f"{called(name)} ({without_place(model)})" if model else called(name)
     return f"{who[0].upper()}{who[1:]} decides. "
+
+
+def _own(layer: Layer) -> str:
+    """Behind what a rule of the recipe's own says: the file that it stands in."""
+    return f" (own rule, {layer.rule.origin})" if layer.rule and layer.rule.own else ""
+
+
+def _own_files(findings: list[Finding]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rule.origin for found in findings if (rule := found.layer.rule) and rule.own))
 
 
 def _verdict(layer: Layer) -> Verdict:
@@ -182,10 +200,13 @@ def _names(recipe: Recipe, finding: Finding) -> bool:
 
 def _reason(deciding: Finding, recipe: Recipe, permission_sha256: str | None) -> str:
     permission = recipe.use.permission
+    rule = deciding.layer.rule
+    whose = f"Rule {rule.id} is the recipe's own ({rule.origin}). " if rule and rule.own else ""
+    reason = f"{whose}{deciding.reason}"
     if not deciding.by_permission or permission is None:
-        return deciding.reason
+        return reason
     return (
-        f"{deciding.reason} It is cleared by the permission of {permission.granted_by} of {permission.date} "
+        f"{reason} It is cleared by the permission of {permission.granted_by} of {permission.date} "
         f"({permission.file.name}, sha256 {permission_sha256})."
     )
 
@@ -204,7 +225,7 @@ def _warnings(recipe: Recipe, findings: list[Finding], today: date) -> list[str]
     for rule in dict.fromkeys(found.layer.rule for found in findings if found.layer.rule):
         if rule.checked is None:
             warnings.append(f"rule {rule.id} was not compared with its document ({rule.basis}); read it: {rule.url}")
-        elif (age_days := (today - rule.checked).days) > _RECHECK_AGE_DAYS:
+        elif (age_days := rule.overdue_days(today)) is not None:
             warnings.append(f"rule {rule.id} was last checked {age_days} days ago, on {rule.checked}; read {rule.url}")
     for found in findings:
         warnings += found.warnings

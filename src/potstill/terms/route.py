@@ -10,9 +10,9 @@ from potstill.config import Endpoint, Teacher
 from potstill.errors import RecipeError
 from potstill.models.reference import KNOWN_WHEELS, HubReference, PathReference, parse_reference
 from potstill.terms.folder import read_lineage
-from potstill.terms.rules import Rule, inherited, matching, rules
+from potstill.terms.rules import Rule, inherited, matching, matching_any, rules
 
-# Whose terms bind what a host answers: patterns of host names, and the prefix under which rules.json knows them.
+# Whose terms bind what a host answers: patterns of host names, and the prefix under which the rules know them.
 _PROVIDERS = (
     ("*.openai.com", "openai"),
     ("*.anthropic.com", "anthropic"),
@@ -156,7 +156,7 @@ def _provider_layers(provider: str, model: str) -> list[Layer]:
     """Terms of the provider for a model and, where it passes on others' models, the model's own."""
     last = model.rpartition("/")[2]
     spellings = (model, last, last.removeprefix("ft:"), _BEDROCK_REGION.sub("", last))
-    found = {rule.id: rule for name in spellings for rule in matching(f"{provider}:{name}", rules())}
+    found = {rule.id: rule for rule in matching_any([f"{provider}:{name}" for name in spellings], rules())}
     if not found:
         return [Layer(f"{provider}:{model}", None, weights=False)]
     layers = [Layer(f"{provider}:{model}", rule, weights=False) for rule in found.values()]
