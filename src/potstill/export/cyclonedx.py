@@ -30,7 +30,7 @@ def bill_of_materials(subject: Subject) -> dict[str, Any]:
         "components": [_prompts(subject), _answers(subject)],
         "dependencies": [
             {"ref": _STUDENT, "dependsOn": [_ANSWERS]},
-            {"ref": _ANSWERS, "dependsOn": [_PROMPTS], "provides": []},
+            {"ref": _ANSWERS, "dependsOn": [_PROMPTS, *teachers]},
             *({"ref": one} for one in teachers),
         ],
     }
@@ -87,8 +87,10 @@ def _card(subject: Subject) -> dict[str, Any]:
 
 
 def _metric(name: str, figure: Mapping[str, Any]) -> dict[str, Any]:
-    metric = {"type": name, "value": str(figure["value"]), "slice": f"held-out prompts, n = {figure.get('n')}"}
-    low, high = figure.get("low"), figure.get("high")
+    metric = {"type": name, "value": str(figure["value"])}
+    low, high, cases = figure.get("low"), figure.get("high"), figure.get("n")
+    if cases is not None and cases > 1:  # what was taken once, such as a size, is of no prompt
+        metric["slice"] = f"held-out prompts, n = {cases}"
     if low is None or high is None:
         return metric
     return metric | {"confidenceInterval": {"lowerBound": str(low), "upperBound": str(high)}}
@@ -112,14 +114,17 @@ def _ancestor(one: Ancestor) -> dict[str, Any]:
 
 
 def _prompts(subject: Subject) -> dict[str, Any]:
-    said = f"The prompts of {subject.recipe.name}, from {subject.recipe.prompts.source.name}, as the run split them."
+    said = f"The prompts of {subject.recipe.name}, from {subject.recipe.prompts.source.name}, as the run holds them."
     return _data(_PROMPTS, "prompts.parquet", subject.prompts_sha256, said)
 
 
 def _answers(subject: Subject) -> dict[str, Any]:
     answers = subject.answers
     splits = ", ".join(f"{number:,} {name}" for name, number in sorted(answers.splits.items()))
-    said = f"The teachers' answers, {answers.rows:,} rows ({splits}): what the student was trained and evaluated on."
+    said = (
+        f"The teachers' answers, {answers.rows:,} rows ({splits}): what the student was trained and evaluated on. The "
+        "hash is that of the run folder's own table, which the exported one joins with what screening said."
+    )
     return _data(_ANSWERS, "answers.parquet", answers.sha256, said)
 
 

@@ -11,6 +11,7 @@ from potstill.export.subject import Ancestor, Subject
 FILE = "bom.spdx3.json"
 _NO_LICENCE = "https://spdx.org/rdf/3.0.1/terms/ExpandedLicensing/NoAssertionLicense"
 _PROFILES = ["core", "software", "ai", "dataset", "simpleLicensing"]
+_HASHED = "The hash is that of the run folder's own table; the exported one joins it with what screening said."
 _HERE = "."  # where to download from: the folder that holds this file
 
 
@@ -100,7 +101,7 @@ def _answers(graph: _Graph, subject: Subject, agents: list[str]) -> str:
     answers, source = subject.answers, subject.recipe.prompts.source.name
     prompts = graph.add(
         "software_File", "prompts", name="prompts.parquet", software_primaryPurpose="data",
-        verifiedUsing=_hash(subject.prompts_sha256), description=f"The prompts, from {source}, as the run split them.",
+        verifiedUsing=_hash(subject.prompts_sha256), description=f"The prompts, from {source}, as the run holds them.",
     )  # fmt: skip
     built = answers.last.strftime("%Y-%m-%dT%H:%M:%SZ") if answers.last else None
     splits = ", ".join(f"{number:,} {name}" for name, number in sorted(answers.splits.items()))
@@ -109,7 +110,7 @@ def _answers(graph: _Graph, subject: Subject, agents: list[str]) -> str:
         software_downloadLocation=_HERE, releaseTime=subject.created, builtTime=built, originatedBy=agents,
         verifiedUsing=_hash(answers.sha256), dataset_datasetType=["text"], dataset_datasetSize=answers.rows,
         dataset_dataCollectionProcess="Each prompt was sent to the teacher, and its answer kept with the request.",
-        description=f"The teachers' answers to the prompts: {splits}.",
+        description=f"The teachers' answers to the prompts: {splits}.", comment=_HASHED,
     )  # fmt: skip
     graph.relate("dependsOn", found, prompts)
     return found
