@@ -23,7 +23,7 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 # Two processes share the test files; each computes on one core, or they would wait for each other.
-test: $(STAMP)
+test: $(STAMP) .peers/croissant/.installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 benchmark-pruning: $(STAMP)
@@ -67,6 +67,12 @@ benchmark-collecting: $(STAMP) $(PEERS_OF_COLLECTING:%=.peers/%/.installed)
 $(PEERS_OF_COLLECTING:%=.peers/%/.installed):
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet $(EXTRA_PIP) $(PACKAGES)
+	touch $@
+
+# Croissant's validator brings pandas, which pyarrow would load into every process that can see it: kept apart.
+.peers/croissant/.installed: $(STAMP)
+	$(BIN)/python -m pip install --quiet $(EXTRA_PIP) --target $(@D) --upgrade --no-deps mlcroissant==1.1.1 \
+	  absl-py==2.5.1 decorator==5.3.1 etils==1.15.0 jsonpath-rw==1.4.0 pandas==3.1.1 ply==3.11 rdflib==7.6.0 zipp==4.1.2
 	touch $@
 
 .peers/trl/.installed:

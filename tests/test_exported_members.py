@@ -17,7 +17,7 @@ PUBLIC = {
     ],
     "potstill.collect": ["collect"],
     "potstill.collect.screening": ["screen"],
-    "potstill.export": ["export"],
+    "potstill.export": ["check_before", "export"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
     "potstill.run": [
         "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",

@@ -136,6 +136,11 @@ def test_answers_and_facts(server: ScriptedServer, tmp_path: Path) -> None:
     )
     assert (first["teacher"], first["served_model"], first["finish_reason"]) == ("big", "served-1", "stop")
     assert time.time() - first["finished"].timestamp() < 60
+    assert (first["teacher_reference"], first["temperature"], first["top_p"]) == ("big", 0.7, 1.0)
+    asked = {call.prompt: call.body for call in server.calls}
+    assert first["max_tokens"] == asked["question 0"]["max_tokens"]
+    assert {row["seed"] for row in found} == {call.body["seed"] for call in server.calls}
+    assert (first["rule"], first["rule_date"]) == (CLEARANCE.rule, CLEARANCE.version_or_date)
     assert len({call.body["seed"] for call in server.calls}) == 40  # each sample has a seed of its own
     assert facts["cached_tokens"] is None  # the server did not say
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from potstill.collect import collect
@@ -66,6 +67,10 @@ def test_writers_signals_and_a_second_call(
     facts = collect(recipe, clear(recipe), PROMPTS, tmp_path, Silent()).facts
     told = {name: (one["prompts"], one["writes"]) for name, one in facts["teachers"].items()}
     assert told == {"teacher": (1, 1), "b": (2, 2), "c": (4, 1)}
+    for row in pq.read_table(tmp_path / "answers.parquet").to_pylist():
+        home = folders["a" if row["writer"] == "teacher" else row["writer"]]
+        assert row["teacher_reference"] == f"path:{home.name}"
+        assert (row["rule"], row["temperature"], row["max_tokens"]) == ("apache-2.0", 0.7, 6)
     before = shards(tmp_path)
     assert {Path(name).parts[1] for name in before} == {"teacher", "b", "c"}
     with Journal(tmp_path / "answers.sqlite", read_only=True) as journal:

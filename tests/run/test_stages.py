@@ -78,6 +78,7 @@ def test_a_second_run_does_nothing_again(rooms: Rooms, recipe: Make, tmp_path: P
         # Nothing is left out in these rooms without languages: the report is made anew, the student is not.
         ({"screen": {"refusals": True}}, ["screen", "evaluate", "export"]),
         ({"train": {"checkpoint_every_s": 5}}, ["export"]),
+        ({"export": {"papers": ["spdx"]}}, ["export"]),
         ({"prompts": {"source": "prompts.jsonl", "holdout": 0.3}}, list(STAGE_NAMES[1:])),
         ({"use": {"purpose": "glossary"}}, ["terms", "export"]),
     ],
@@ -205,6 +206,21 @@ def test_without_own_rules_a_run_reads_what_it_did_before_there_could_be_any(rec
     assert resolved(recipe(terms={"rules": []})) == resolved(recipe())
     for stage in STAGES:
         assert not {"terms", "own_rules"} & stage.reads(recipe()).keys()
+
+
+def test_a_text_that_the_terms_want_is_asked_for_before_anything_is_paid_for(
+    rooms: Rooms, recipe: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "teacher").mkdir()
+    teacher = {"model": "path:teacher", "license": "mit"}
+    with pytest.raises(TermsStopped, match=r"export\.licence_files: \{mit: FILE\}"):
+        run_recipe(recipe(teacher=teacher), tmp_path / "run")
+    assert not rooms.calls
+    (tmp_path / "LICENSE").write_text("Permission is hereby granted", encoding="utf-8")
+    given = recipe(teacher=teacher, export={"licence_files": {"mit": "LICENSE"}})
+    folder = run_recipe(given, tmp_path / "run")
+    (tmp_path / "LICENSE").write_text("Permission is hereby granted, free of charge", encoding="utf-8")
+    assert done_since(rooms, folder, given) == ["export"]
 
 
 def unbroken(rooms: Rooms, recipe: Recipe, folder: Path) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def collect_endpoint(
         counts = journal.counts()
         if counts.total and not counts.done:
             raise PotstillError(_nothing_answered(journal, section, counts))
-        totals = write_answers_table(journal, prompts, folder / "answers.parquet")
+        totals = write_answers_table(journal, prompts, folder / "answers.parquet", recipe, clearance)
         facts = {**_facts(journal, section, counts), **totals}
     return StageResult(("answers.sqlite", "answers.parquet"), facts)
 

@@ -55,7 +55,7 @@ def collect_local(
                 journal.mark_sent(question.request.key for question in batch)
                 answer_batch(batch, teacher, recipe, journal, binding, shard)
                 meter.advance(missing)
-        totals = write_answers_table(journal, prompts, folder / "answers.parquet")
+        totals = write_answers_table(journal, prompts, folder / "answers.parquet", recipe, clearance)
         counts = journal.counts()
     outputs = ["answers.sqlite", "answers.parquet"]
     if binding is not None:

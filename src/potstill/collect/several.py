@@ -63,7 +63,7 @@ def collect_several(
             refuse_too_long(questions, limits, recipe.collect.max_new_tokens, journal)
         _answer(recipe, asked, homes, journal, folder, reporter)
         writers = {prompt.hash: name for name, few in written.items() for prompt in few}
-        totals = write_answers_table(journal, prompts, folder / "answers.parquet", writers)
+        totals = write_answers_table(journal, prompts, folder / "answers.parquet", recipe, clearance, writers)
         counts = journal.counts()
         examples = _examples(journal, asked)
     outputs = ["answers.sqlite", "answers.parquet"]

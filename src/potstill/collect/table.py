@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from potstill.config import FIRST, Recipe
 from potstill.errors import PotstillError
-from potstill.records import Prompt, canonical_json
+from potstill.records import Clearance, Prompt, canonical_json
 from potstill.store.durable import written_whole
 from potstill.store.journal import Journal, Row
 from potstill.store.prompts import fields
+from potstill.store.provenance import PROVENANCE, cleared_by, reference, sampling
 
 _ROWS_A_GROUP = 10_000
 
@@ -38,6 +40,7 @@ SCHEMA = pa.schema(
         pa.field("reasoning_tokens", pa.int64()),
         pa.field("cost_usd", pa.float64()),  # null where unknown
         pa.field("finished", pa.timestamp("us", tz="UTC")),
+        *PROVENANCE,
     ]
 )
 # With several teachers: who wrote the answer, by its name in the recipe, and by what it was chosen.
@@ -48,12 +51,14 @@ _SUMMED = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens",
 
 
 def write_answers_table(
-    journal: Journal, prompts: Sequence[Prompt], path: Path, writers: Mapping[str, str] | None = None
-) -> Mapping[str, float | None]:
+    journal: Journal, prompts: Sequence[Prompt], path: Path, recipe: Recipe, clearance: Clearance,
+    writers: Mapping[str, str] | None = None,
+) -> Mapping[str, float | None]:  # fmt: skip
     """Write the wanted rows that have an outcome, in the prompts' order; the file appears whole or not at all.
 
-    `writers` names the teacher of each prompt, by the prompt's hash, where there are several: the table then has a
-    column for it and one for the prompt's tag. Where prompts have tools, there are columns for them and for the calls.
+    Each row says where it comes from: teacher, sampling, time, and the rule of the clearance. `writers` names the
+    teacher of each prompt, by the prompt's hash, where there are several: the table then has a column for it and one
+    for the prompt's tag. Where prompts have tools, there are columns for them and for the calls.
 
     Returns the sums over all answers of the token counts and cost_usd; None where an answer does not tell. Raises
     PotstillError where the journal holds a request for a prompt that is not given, or the file cannot be written.
@@ -61,12 +66,14 @@ def write_answers_table(
     calling = any(tools for (tools,) in fields(prompts, "tools"))
     schema = pa.schema([*SCHEMA, *(_SEVERAL if writers is not None else ()), *(_CALLING if calling else ())])
     totals: dict[str, float | None] = dict.fromkeys(_SUMMED, 0)
+    named = {name: reference(one) for name, one in recipe.teachers.items()}
+    cleared = cleared_by(clearance)
     with written_whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(journal, prompts):
             _add_up(totals, group)
-            if writers is not None:
-                for columns in group:
-                    columns["writer"] = writers[columns["prompt_hash"]]
+            for columns in group:
+                writer_name = FIRST if writers is None else writers[columns["prompt_hash"]]
+                columns.update(writer=writer_name, teacher_reference=named[writer_name], **cleared)
             writer.write_table(pa.Table.from_pylist(group, schema))
     return totals
 
@@ -106,6 +113,7 @@ def _columns(row: Row, prompt: Prompt) -> dict[str, Any]:
         "cost_usd": row.cost_usd,
         "tools": canonical_json(tools) if (tools := row.request["body"].get("tools")) else None,
         "finished": int(row.finished_s * 1e6) if row.finished_s is not None else None,
+        **sampling(row),
     }
     if reply is None:
         return columns

@@ -97,8 +97,13 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     sets = tuple(one.model_copy(update={"source": base / one.source}) for one in screen.contamination)
     schema = base / screen.json_schema if isinstance(screen.json_schema, Path) else screen.json_schema
     screen = screen.model_copy(update={"contamination": sets, "json_schema": schema})
+    files = {
+        name: {rule: base / file for rule, file in getattr(recipe.export, name).items()}
+        for name in ("licence_files", "notice_files")
+    }
     update = {
         "screen": screen,
+        "export": recipe.export.model_copy(update=files),
         "prompts": prompts,
         "teacher": teacher,
         "more_teachers": more,

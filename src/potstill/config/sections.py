@@ -283,7 +283,14 @@ class Evaluate(Section):
     seed: int = 0
 
 
+Paper = Literal["cyclonedx", "spdx", "croissant"]
+
+
 class Export(Section):
-    """In which formats the student leaves the run."""
+    """In which formats the student leaves the run, and which papers go with it besides the model card."""
 
     formats: tuple[Literal["safetensors"], ...] = ("safetensors",)
+    papers: tuple[Paper, ...] = ("cyclonedx", "spdx", "croissant")
+    # By the rule's id: texts that the terms want beside a student that is passed on, where Potstill finds none itself.
+    licence_files: Mapping[str, Path] = Field(default_factory=dict)
+    notice_files: Mapping[str, Path] = Field(default_factory=dict)

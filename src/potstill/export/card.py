@@ -7,8 +7,9 @@ from typing import Any
 
 from potstill import __version__
 from potstill.config import ModelStudent, PrunedStudent, Recipe, called
-from potstill.export.lineage import base_model, license_id, shown_teacher, shown_teachers
-from potstill.export.obligations import obligations_of, sentence
+from potstill.export.lineage import base_model, layers_of, shown_teacher, shown_teachers, student_layers
+from potstill.export.notice import limits, terms_list
+from potstill.export.obligations import displays, obligations_of, sentence
 from potstill.ledger import tree_hashes
 
 _USE = """```python
@@ -49,15 +50,14 @@ def card_text(recipe: Recipe, terms_facts: Mapping[str, Any], evaluation: Mappin
         ("Files", _files(folder)),
     )
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections)
-    return f"---\n{_front_matter(recipe, terms_facts, evaluation)}\n---\n\n# {recipe.name}\n\n{body}\n"
+    head = "".join(f"**{text}**\n\n" for text in (*displays(terms_facts), *limits(terms_facts)))
+    return f"---\n{_front_matter(recipe, terms_facts, evaluation)}\n---\n\n# {recipe.name}\n\n{head}{body}\n"
 
 
 def _front_matter(recipe: Recipe, terms_facts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
-    licence, licence_name = "other", "see-terms-below"
-    if isinstance(recipe.student, PrunedStudent):
-        licence, licence_name = license_id(terms_facts), str(terms_facts.get("rule"))
+    licence, licence_name, link = _licence(recipe, terms_facts)
     results = [
         EvalResult(
             task_type="text-generation",
@@ -75,12 +75,30 @@ def _front_matter(recipe: Recipe, terms_facts: Mapping[str, Any], evaluation: Ma
         base_model=base_model(recipe),
         library_name="transformers",
         pipeline_tag="text-generation",
-        tags=["distillation", "potstill"],
+        tags=["distillation", "potstill", *(_tag(text) for text in limits(terms_facts))],
         model_name=recipe.name,
         eval_results=results or None,
         license_name=licence_name if licence == "other" else None,
+        license_link=link if licence == "other" else None,
     )
     return data.to_yaml().strip()
+
+
+def _licence(recipe: Recipe, terms_facts: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    """The hub's id of the licence; where it has none or several hold, a name and a link to the first's document."""
+    layers = student_layers(recipe, terms_facts)
+    ids = {one.hub_id for one in layers}
+    if len(ids) == 1 and "other" not in ids:
+        return ids.pop(), "", None
+    named = "-and-".join(dict.fromkeys(one.rule for one in layers)) or "see-terms-below"
+    restricted = [_tag(text) for text in limits(terms_facts)]
+    link = next((one.url for one in layers if one.url), None)
+    return "other", "-".join([*([] if layers else restricted), named]), link
+
+
+def _tag(limit: str) -> str:
+    """A limit such as "Not to be distributed." as a tag."""
+    return limit.rstrip(".").lower().replace(" ", "-")
 
 
 def _figures(evaluation: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -123,15 +141,15 @@ def _teacher(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     for key, title in (("parameters", "parameters"), ("layers", "decoder layers"), ("size_bytes", "bytes on disk")):
         if any(one.get(key) is not None for one in facts):
             rows.append((title, *(_number(one.get(key)) for one in facts)))
-    table = f"\n\n{_table(rows)}" if len(rows) > 1 else ""
+    sizes = f"\n\n{table(rows)}" if len(rows) > 1 else ""
     if not recipe.more_teachers:
-        return f"`{shown_teacher(recipe)}`{table}"
+        return f"`{shown_teacher(recipe)}`{sizes}"
     listed = "\n".join(_one_of_several(name, shown, recipe) for name, shown in shown_teachers(recipe).items())
     aim = "trained and measured against" if recipe.objective.divergences else "measured against"
     return (
         f"{listed}\n\nEach prompt's answer was written by the first of these that takes part in it. The student was "
         f"{aim} the mixture of the probabilities of all that do, with weights brought to a sum of 1. Sizes and speeds "
-        f"below are relative to the first.{table}"
+        f"below are relative to the first.{sizes}"
     )
 
 
@@ -153,6 +171,9 @@ def _terms(recipe: Recipe, terms_facts: Mapping[str, Any]) -> str:
         f"- {called(name)}: **{one.get('verdict')}** (rule `{one.get('rule')}`: {one.get('document')})"
         for name, one in (terms_facts.get("teachers") or {}).items()
     ]
+    several = len({one.rule for one in layers_of(terms_facts)}) > 1
+    all_terms = ("\nThe terms of every layer, ancestors and services included:\n", terms_list(terms_facts))
+    inherited = all_terms if several else ()
     return "\n".join(
         (
             f"- Verdict: **{terms_facts.get('verdict')}** (rule `{terms_facts.get('rule')}`)",
@@ -163,6 +184,7 @@ def _terms(recipe: Recipe, terms_facts: Mapping[str, Any]) -> str:
             "\nObligations of all these terms:\n" if each else "\nObligations of the teacher's terms:\n",
             *obligations,
             *caution,
+            *inherited,
             "\nPotstill gives no legal advice.",
         )
     )
@@ -179,7 +201,7 @@ def _data(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     temperature = f"{recipe.collect.temperature:g}"
     whom = "the teachers" if recipe.more_teachers else "the teacher"
     source = f"Prompts from `{recipe.prompts.source.name}`, answered by {whom} at temperature {temperature}."
-    return f"{source}\n\n{_table(rows)}" if len(rows) > 1 else source
+    return f"{source}\n\n{table(rows)}" if len(rows) > 1 else source
 
 
 def _results(evaluation: Mapping[str, Any]) -> str:
@@ -192,7 +214,7 @@ def _results(evaluation: Mapping[str, Any]) -> str:
         )
     if len(rows) == 1:
         return "No figure was measured."
-    return f"On held-out prompts, student against teacher.\n\n{_table(rows)}"
+    return f"On held-out prompts, student against teacher.\n\n{table(rows)}"
 
 
 def _decision(evaluation: Mapping[str, Any]) -> str:
@@ -209,14 +231,14 @@ def _decision(evaluation: Mapping[str, Any]) -> str:
             )
         )
     head = f"**{decision.get('word')}**: {decision.get('reason', '')}"
-    return f"{head}\n\n{_table(rows)}" if len(rows) > 1 else head
+    return f"{head}\n\n{table(rows)}" if len(rows) > 1 else head
 
 
 def _files(folder: Path) -> str:
     rows = [("file", "bytes", "sha256")]
     for name, digest in tree_hashes(folder, ["."]).items():
         rows.append((f"`{name}`", _number((folder / name).stat().st_size), f"`{digest}`"))
-    return _table(rows)
+    return table(rows)
 
 
 def _number(value: Any) -> str:
@@ -225,7 +247,7 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "-"
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; the first row is the heading."""
     lines = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
     return "\n".join((lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]))

@@ -1,10 +1,11 @@
-"""Which licence and which ancestor a student's card names, from the recipe and the terms that cleared it."""
+"""Which licences and which ancestors a student's papers name, from the recipe and the terms that cleared it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from potstill.config import ModelStudent, PrunedStudent, Recipe, Teacher
+from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe, Teacher
 from potstill.models.reference import KNOWN_WHEELS, HubReference, PypiReference, parse_reference, without_place
 
 # Licence ids of the model hub, where the rule that decided has another name for the same licence.
@@ -13,6 +14,72 @@ _SAME_ID = {
     "apache-2.0", "mit", "cc-by-nc-4.0", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4",
     "bigscience-openrail-m",
 }  # fmt: skip
+_SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "cc-by-nc-4.0": "CC-BY-NC-4.0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of terms that binds a teacher's outputs: weights, an ancestor of them, a service."""
+
+    teacher: str  # its name in the recipe
+    name: str
+    rule: str
+    document: str
+    date: str  # or version, of the document
+    url: str
+    licence: bool  # of weights; else the terms of a service
+    obligations: tuple[str, ...]
+
+    @property
+    def dated(self) -> str:
+        """The document with its date or version, where it has one."""
+        return f"{self.document} ({self.date})" if self.date else self.document
+
+    @property
+    def hub_id(self) -> str:
+        """The hub's id of the licence, "other" where it has none."""
+        return license_id({"rule": self.rule, "document": self.document})
+
+    @property
+    def spdx_id(self) -> str | None:
+        """The id on the SPDX licence list, None where it is not on it."""
+        return _SPDX.get(self.hub_id)
+
+
+def layers_of(terms_facts: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """Every layer that the gate looked at, without repeats; of facts that list none, the rule that decided."""
+    listed = terms_facts.get("layers") or [
+        {**facts, "teacher": name, "name": facts.get("teacher")}
+        for name, facts in (terms_facts.get("teachers") or {FIRST: terms_facts}).items()
+    ]
+    found = (
+        Layer(
+            teacher=str(one["teacher"]),
+            name=str(one.get("name")),
+            rule=str(one.get("rule")),
+            document=str(one.get("document") or "no document known"),
+            date=str(one.get("version_or_date") or ""),
+            url=str(one.get("url") or ""),
+            licence=one.get("kind", "licence") == "licence",
+            obligations=tuple(one.get("obligations") or ()),
+        )
+        for one in listed
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def student_layers(recipe: Recipe, terms_facts: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """The licences that the student's own weights are under, as far as its teachers say.
+
+    A student cut from the first teacher is under that one's licence and its ancestors'; any student is under those that
+    count it as their derivative. None where neither holds: the student's own licence is for its maker to name.
+    """
+    pruned = isinstance(recipe.student, PrunedStudent)
+    return tuple(
+        one
+        for one in layers_of(terms_facts)
+        if one.licence and ((pruned and one.teacher == FIRST) or "student_is_derivative" in one.obligations)
+    )
 
 
 def license_id(terms_facts: Mapping[str, Any]) -> str:

@@ -59,7 +59,8 @@ def _hub(repository: str, revision: str | None, *, offline: bool) -> Path | None
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "README.md", "LICENSE*"]
+    texts = ["README.md", "LICENSE*", "LICENCE*", "NOTICE*", "Notice*"]  # what its terms may want beside a student
+    wanted = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", *texts]
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, local_files_only=offline))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError):

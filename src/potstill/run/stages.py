@@ -164,7 +164,26 @@ def _evaluate_reads(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _export_reads(recipe: Recipe) -> Mapping[str, Any]:
-    return {"recipe": _filled(recipe)}  # the model card tells of all of it
+    given = (recipe.export.licence_files, recipe.export.notice_files)
+    texts = [{rule: hash_or_absent(path) for rule, path in one.items()} for one in given]
+    # The papers tell of all of the recipe, and name every layer's terms.
+    return {"recipe": _filled(recipe), "layers": layers(recipe), **({"texts": texts} if any(texts) else {})}
+
+
+def layers(recipe: Recipe) -> list[dict[str, Any]]:
+    """Every layer of terms that binds a teacher, with its rule's document and obligations, for the papers."""
+    from potstill.terms import decide_each
+    from potstill.terms.rules import in_force, rules
+
+    with in_force(recipe.terms.rules):
+        known = {rule.id: rule for rule in rules()}
+    kept = ("kind", "document", "version_or_date", "url", "obligations")
+    return [
+        {"teacher": teacher, "name": name, "rule": rule}
+        | (plain({key: getattr(known[rule], key) for key in kept}) if rule in known else {})
+        for teacher, decision in decide_each(recipe).items()
+        for name, rule, _ in decision.layers
+    ]
 
 
 STAGES: tuple[Stage, ...] = (
@@ -180,7 +199,7 @@ STAGES: tuple[Stage, ...] = (
         _evaluate_reads,
         ("evaluation.json", "report.html"),
     ),
-    Stage("export", 1, ("terms", "train", "evaluate"), _export_reads, ("export",)),
+    Stage("export", 2, ("terms", "prompts", "collect", "screen", "train", "evaluate"), _export_reads, ("export",)),
 )
 
 
@@ -270,7 +289,7 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
         case "export":
             from potstill.export import export
 
-            return export(recipe, clearance_facts(folder), folder)
+            return export(recipe, {**clearance_facts(folder), "layers": layers(recipe)}, folder)
 
 
 def clearance_facts(folder: Path) -> Mapping[str, Any]:
@@ -282,7 +301,7 @@ def clearance_facts(folder: Path) -> Mapping[str, Any]:
 
 
 def _terms(recipe: Recipe) -> StageResult:
-    from potstill.export.obligations import check_name
+    from potstill.export import check_before
     from potstill.terms import clear, clear_judge, decide, decide_each, own_rules
 
     facts: dict[str, Any] = {**asdict(clear(recipe)), "url": decide(recipe).url}
@@ -296,8 +315,8 @@ def _terms(recipe: Recipe) -> StageResult:
         facts["own_rules"] = own
     if judge := clear_judge(recipe):  # before anything is paid for, not when the answers are there
         facts["judge"] = {"model": judge.teacher, "verdict": judge.verdict, "rule": judge.rule, "reason": judge.reason}
-    # A name that the terms forbid would otherwise stop the export, after everything has been paid for.
-    check_name(recipe, facts)
+    # What export refuses for the terms' sake would otherwise stop the run after everything has been paid for.
+    check_before(recipe, {**facts, "layers": layers(recipe)})
     permission = recipe.use.permission
     if permission is not None:
         facts["permission"] = {**permission.model_dump(mode="json"), "sha256": hash_or_absent(permission.file)}
