@@ -91,8 +91,8 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     use = recipe.use
     if use.permissions:
         found = [one.model_copy(update={"file": base / one.file}) for one in use.permissions.values()]
-        first, more = (found[0], found[1:]) if use.permission is not None else (None, found)
-        use = use.model_copy(update={"permission": first, "more_permissions": tuple(more)})
+        first = found.pop(0) if use.permission is not None else None
+        use = use.model_copy(update={"permission": first, "more_permissions": tuple(found)})
     terms = recipe.terms.model_copy(update={"rules": tuple(base / path for path in recipe.terms.rules)})
     screen = recipe.screen
     sets = tuple(one.model_copy(update={"source": base / one.source}) for one in screen.contamination)

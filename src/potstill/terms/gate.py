@@ -5,14 +5,14 @@ and obligations add up.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
-from typing import Literal
 
 from potstill.config import Recipe, Terms, called
 from potstill.errors import TermsStopped
 from potstill.models.reference import without_place
 from potstill.records import Clearance, Verdict
+from potstill.terms.decision import NO_RULE, Decision
 from potstill.terms.findings import PROMPTS, Finding, judge
 from potstill.terms.layers import Layer, Route
 from potstill.terms.permissions import check_permissions, hashes, in_words, permission_warnings, with_permissions
@@ -20,59 +20,10 @@ from potstill.terms.prompts import prompts_route
 from potstill.terms.route import route
 from potstill.terms.rules import STRICTNESS, in_force
 
-NO_ADVICE = "Potstill gives no legal advice."
-NO_RULE = "none"
-_VERDICTS: Mapping[Verdict, str] = {
-    "allowed": "allowed",
-    "conditional": "allowed on conditions",
-    "prohibited_if_competing": "forbidden where the student competes",
-    "prohibited": "forbidden",
-    "unknown": "not known",
-}
 # Of a data set's obligations those about passing the data set itself on do not reach a student; the naming and the
 # sharing alike say whose they are, because without a word they are the teacher's.
 _NOT_OF_PROMPTS = ("include_license_copy", "notice_file")
 _OF_PROMPTS = {"attribution": "data_attribution", "share_alike": "data_share_alike"}
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The gate's answer for one recipe. `rule` is the one that decided, "none" where no rule fits the teacher."""
-
-    verdict: Verdict
-    cleared: bool
-    rule: str
-    document: str
-    section: str
-    version_or_date: str
-    url: str
-    layers: tuple[tuple[str, str, Verdict], ...]  # name of the layer, behind that of its teacher; its rule; its verdict
-    obligations: tuple[str, ...]
-    missing_facts: tuple[str, ...]  # keys of the recipe that must be given, such as use.commercial
-    reason: str
-    remedy: str  # what would change the answer; empty where cleared
-    warnings: tuple[str, ...]
-    teacher: str
-    permission_sha256: str | None = None  # of several permissions' files, separated by spaces
-    about: Literal["teacher", "prompts"] = "teacher"  # whose layer decided
-
-    @property
-    def message(self) -> str:
-        """The decision as one line that a person can act on; where several layers bind, it names each."""
-        where = f"{self.document} ({self.version_or_date}), section {self.section}"
-        state, whose = "clear" if self.cleared else "stop", "prompts'" if self.about == "prompts" else "teacher's"
-        head = f"The {whose} terms {state} this run: verdict {self.verdict}, rule {self.rule}: {where}."
-        parts = (head, self.reason, self.remedy, self._every_layer())
-        return " ".join(part for part in (*parts, NO_ADVICE) if part)
-
-    def _every_layer(self) -> str:
-        if len(self.layers) < 2:
-            return ""
-        each = [
-            f"{name}: {_VERDICTS[verdict]} ({'no rule' if rule == NO_RULE else f'rule {rule}'})"
-            for name, rule, verdict in self.layers
-        ]
-        return f"What binds: {'; '.join(each)}."
 
 
 def decide(recipe: Recipe, today: date | None = None, prompts: bool = True) -> Decision:
@@ -122,7 +73,10 @@ def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding]
     several = len(teachers) > 1
     stopped = [finding for finding in findings if not finding.cleared]
     # A stop that no fact can lift is shown before one that only asks, and a strict rule before a mild one.
-    deciding = max(stopped or findings, key=lambda found: (not found.missing, STRICTNESS.index(found.verdict)))
+    deciding = max(
+        stopped or [found for found in findings if found.teacher != PROMPTS],  # a clearance is the teacher's
+        key=lambda found: (not found.missing, STRICTNESS.index(found.verdict)),
+    )
     rule = deciding.layer.rule
     of_prompts = deciding.teacher == PROMPTS
     whose = _whose(deciding.teacher, recipe) if several and not of_prompts else ""
@@ -147,7 +101,7 @@ def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding]
         ),
         obligations=tuple(obligations),
         missing_facts=tuple(dict.fromkeys(fact for found in stopped for fact in found.missing)),
-        reason=whose + _reason(deciding, recipe),
+        reason=whose + _reason(deciding, findings, recipe),
         remedy=_remedy(stopped, deciding),
         warnings=(*(one for way in ways.values() for one in way.warnings), *_warnings(recipe, findings, today)),
         teacher="; ".join(f"{name}: {way.shown}" if several else way.shown for name, way in teachers.items()),
@@ -203,11 +157,20 @@ def _duties(layer: Layer) -> tuple[str, ...]:
     )
 
 
-def _reason(deciding: Finding, recipe: Recipe) -> str:
+def _reason(deciding: Finding, findings: list[Finding], recipe: Recipe) -> str:
+    """What the deciding layer says, then stricter prompts where they did not decide, and the permissions needed."""
     rule = deciding.layer.rule
-    whose = f"Rule {rule.id} is the recipe's own ({rule.origin}). " if rule and rule.own else ""
-    permitted = f" {in_words(deciding.by_permission, recipe)}" if deciding.by_permission is not None else ""
-    return f"{whose}{deciding.reason}{permitted}"
+    parts = [f"Rule {rule.id} is the recipe's own ({rule.origin})."] if rule and rule.own else []
+    parts.append(deciding.reason)
+    if deciding.by_permission is not None:
+        parts.append(in_words("It", deciding.by_permission, recipe))
+    others = {found.by_permission: found.layer.name for found in findings if found.by_permission is not None}
+    parts += [in_words(name, by, recipe) for by, name in others.items() if by != deciding.by_permission]
+    of_prompts = [found for found in findings if found.teacher == PROMPTS]
+    strictest = max(of_prompts, key=lambda found: STRICTNESS.index(found.verdict), default=deciding)
+    if STRICTNESS.index(strictest.verdict) > STRICTNESS.index(deciding.verdict):
+        parts.append(f"The prompts are bound more strictly: {strictest.reason}")
+    return " ".join(parts)
 
 
 def _remedy(stopped: list[Finding], deciding: Finding) -> str:

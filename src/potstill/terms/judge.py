@@ -5,7 +5,8 @@ from datetime import date
 from potstill.config import Recipe, Teacher
 from potstill.errors import TermsStopped
 from potstill.records import Clearance
-from potstill.terms.gate import Decision, clear, decide
+from potstill.terms.decision import Decision
+from potstill.terms.gate import clear, decide
 
 
 def decide_judge(recipe: Recipe, today: date | None = None) -> Decision | None:

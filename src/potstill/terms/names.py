@@ -39,7 +39,7 @@ def spelled(name: str) -> str:
     text = re.sub(r"(?<=\d)_(?=\d)", ".", text)
     text = re.sub(r"[_:@/\s]+", "-", text)
     text = re.sub(r"(?<=\d)p(?=\d)", ".", text)
-    return _VERSION.sub(_version, text.replace("meta-llama", "llama"))
+    return _VERSION.sub(_version, re.sub(r"(?:meta-)+llama", "llama", text))
 
 
 def _version(found: re.Match[str]) -> str:

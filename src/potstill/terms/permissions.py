@@ -52,12 +52,12 @@ def with_permissions(findings: list[Finding], recipe: Recipe, today: date) -> li
     return findings
 
 
-def in_words(field: str, recipe: Recipe) -> str:
-    """A permission as a sentence of a decision's reason."""
+def in_words(what: str, field: str, recipe: Recipe) -> str:
+    """A permission as a sentence of a decision's reason, about what it clears."""
     permission = recipe.use.permissions[field]
     until = f" until {permission.expires}" if permission.expires else ""
     return (
-        f"It is cleared by the permission of {permission.granted_by} of {permission.date}{until} "
+        f"{what} is cleared by the permission of {permission.granted_by} of {permission.date}{until} "
         f"({permission.file.name}, sha256 {file_hash(permission.file)})."
     )
 
