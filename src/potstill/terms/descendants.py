@@ -1,6 +1,6 @@
 """Models whose names hide what they were made from, with their ancestors. Data: names in the spelling of `names`."""
 
-from fnmatch import fnmatchcase
+from potstill.terms.rules import fits
 
 # Patterns of names, and the hub names of what they were trained or cut from, as their makers say.
 _DESCENDANTS = (
@@ -43,4 +43,4 @@ _DESCENDANTS = (
 
 def descends_from(spelled: str) -> tuple[str, ...]:
     """Hub names of a model's ancestors, where its name is known to hide them; the first pattern that fits counts."""
-    return next((ancestors for pattern, ancestors in _DESCENDANTS if fnmatchcase(spelled, pattern)), ())
+    return next((ancestors for pattern, ancestors in _DESCENDANTS if fits(spelled, pattern)), ())

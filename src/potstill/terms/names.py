@@ -52,9 +52,13 @@ def carried(name: str) -> tuple[Carried, ...]:
 
     Of two that overlap the longer one is meant: glm-4-9b-0414 is not glm-4-9b.
     """
-    text = spelled(name)
+    return _carried(spelled(name), rules())
+
+
+@lru_cache(maxsize=64)
+def _carried(text: str, known: tuple[Rule, ...]) -> tuple[Carried, ...]:
     found: list[tuple[int, int, Carried]] = []
-    for literal, organisation, rule in _families(rules()):
+    for literal, organisation, rule in _families(known):
         start = _place(text, literal)
         if start is not None:
             end = start + len(literal)
@@ -68,16 +72,21 @@ def carried(name: str) -> tuple[Carried, ...]:
     described = [
         Carried(ancestor, rule, ancestor.partition("/")[0])
         for ancestor in descends_from(text)
-        for rule in matching(ancestor, rules())
+        for rule in matching(ancestor, known)
     ]
     return tuple({one.rule.id: one for one in (*described, *(one for _, _, one in kept))}.values())
 
 
 def _place(text: str, literal: str) -> int | None:
     """Where a family stands in a name as words of its own; llama-3 does not stand in llama-3.1."""
-    no_minor = r"(?!\.\d)" if literal[-1].isdigit() else ""
-    found = re.search(rf"(?<![a-z0-9.]){re.escape(literal)}(?![a-z0-9]){no_minor}", text)
-    return found.start() if found else None
+    start = text.find(literal)
+    while start >= 0:
+        before, after = text[:start], text[start + len(literal) :]
+        minor = literal[-1].isdigit() and after[:1] == "." and after[1:2].isdigit()
+        if not (before and (before[-1].isalnum() or before[-1] == ".")) and not after[:1].isalnum() and not minor:
+            return start
+        start = text.find(literal, start + 1)
+    return None
 
 
 def _only_a_copy(rest: str) -> bool:

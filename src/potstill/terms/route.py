@@ -18,7 +18,7 @@ from potstill.terms.providers import (
     VARIANTS,
     Provider,
 )
-from potstill.terms.rules import matching, matching_any, rules
+from potstill.terms.rules import fits, matching, matching_any, rules
 from potstill.terms.weights import (
     hub_route,
     license_layers,
@@ -105,9 +105,8 @@ def _provider_named(name: str) -> Provider:
 
 def _names_model(provider: str, model: str) -> bool:
     """Whether a rule speaks of this model by name, not only of everything that the provider serves."""
-    name = f"{provider}:{model}".casefold()
     patterns = (pattern for rule in rules() for pattern in rule.applies_to if pattern != f"{provider}:*")
-    return any(":" in pattern and fnmatchcase(name, pattern.casefold()) for pattern in patterns)
+    return any(":" in pattern and fits(f"{provider}:{model}", pattern) for pattern in patterns)
 
 
 def _served_route(model: str) -> Route:
@@ -187,6 +186,4 @@ def _known_to_bind(provider: str, model: str) -> bool:
 def _like_weights(bare: str) -> bool:
     """Whether open weights of any organisation have such a name (gpt-oss-20b is no hosted GPT)."""
     names = {pattern.partition("/")[2] for rule in rules() for pattern in rule.applies_to if ":" not in pattern}
-    return any(fnmatchcase(bare.casefold(), name.casefold()) for name in names if name.strip("*")) or any(
-        one.whole for one in carried(bare)
-    )
+    return any(fits(bare, name) for name in names if name.strip("*")) or any(one.whole for one in carried(bare))
