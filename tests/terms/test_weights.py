@@ -9,7 +9,7 @@ import pytest
 from potstill.config import recipe_from
 from potstill.terms import Decision, decide
 from potstill.terms.config_families import family_of
-from potstill.terms.weights import weights_route
+from potstill.terms.weights import weights_route, weights_rules
 
 MIT = (
     "Permission is hereby granted, free of charge, to any person obtaining a copy of this software, … the rights to "
@@ -172,6 +172,14 @@ def test_a_tune_by_name_has_a_licence_of_its_own_that_is_asked_for() -> None:
     route = weights_route("hub:NousResearch/Hermes-3-Llama-3.1-8B")
     assert [layer.rule.id if layer.rule else None for layer in route.layers] == [None, "llama3.1"]
     assert "ancestor by the name" in route.layers[1].name
+
+
+def test_only_a_name_excepts_no_student_from_a_ban(tmp_path: Path) -> None:
+    assert "llama2" in weights_rules("hub:meta-llama/Llama-2-7b-hf")
+    assert "llama2" not in weights_rules("hub:somebody/My-Llama-2-7b-tune")
+    assert "llama2" not in weights_rules("hub:somebody/Llama-2-7b-GGUF")
+    tuned = folder(tmp_path / "tuned", "license: llama2\nbase_model: meta-llama/Llama-2-7b-hf")
+    assert "llama2" in weights_rules(f"path:{tuned}")
 
 
 # --- what a config gives away

@@ -16,6 +16,7 @@ class Layer:
     rule: Rule | None
     kind: LayerKind = "weights"
     settled_by_license: bool = True  # without a rule, a licence that the recipe gives can say what binds
+    by_name: bool = False  # only a name says so: enough to bind, not enough to except anybody from a ban
     subject: str = ""  # the model, service or data set itself: its owner may permit what a general licence does not
 
     @property

@@ -76,7 +76,7 @@ def _licence_layers(license_id: str, source: str, subject: str) -> list[Layer]:
     name = f"prompts under {license_id} ({source})"
     found = matching(f"license:{license_id.strip()}", rules())
     return [Layer(name, rule, "prompts", subject=subject) for rule in found] or [
-        Layer(name, None, "prompts", True, subject)
+        Layer(name, None, "prompts", subject=subject)
     ]
 
 

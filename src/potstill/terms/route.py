@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -87,8 +88,8 @@ def _provider_route(provider: Provider, model: str) -> Route:
     last = model.rpartition("/")[2]
     spellings = (model, last, last.removeprefix("ft:"), _BEDROCK_REGION.sub("", last))
     found = {rule.id: rule for rule in matching_any([f"{provider.name}:{name}" for name in spellings], rules())}
-    terms = [Layer(shown, rule, "service", False, provider.name) for rule in found.values()]
-    terms = terms or [Layer(shown, None, "service", False, provider.name)]
+    terms = [Layer(shown, rule, "service", False, subject=provider.name) for rule in found.values()]
+    terms = terms or [Layer(shown, None, "service", False, subject=provider.name)]
     passes_on = provider.passes_on or any(rule.has("inherits_model_terms") for rule in found.values())
     if not passes_on or any(_names_model(provider.name, name) for name in spellings):
         return Route(shown, tuple(terms))
@@ -141,13 +142,7 @@ def _weights_of(organisation: str, name: str) -> bool:
 
 def _renamed(found: Route, before: str, after: str) -> Route:
     """The route with the model called as the recipe calls it."""
-    layers = tuple(
-        Layer(
-            after if layer.name == before else layer.name, layer.rule, layer.kind, layer.settled_by_license,
-            layer.subject,
-        )
-        for layer in found.layers
-    )  # fmt: skip
+    layers = tuple(replace(layer, name=after) if layer.name == before else layer for layer in found.layers)
     return Route(after, layers, found.warnings)
 
 

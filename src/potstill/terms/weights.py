@@ -1,5 +1,6 @@
 """The layers that bind weights: their own licence, and that of every ancestor in a name, a card or a config."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from potstill.models.reference import KNOWN_WHEELS, HubReference, PathReference, parse_reference
@@ -27,8 +28,13 @@ def weights_route(reference: str) -> Route:
 
 
 def weights_rules(reference: str) -> frozenset[str]:
-    """Ids of the rules that bind weights, to see whether a student is of the teacher's family."""
-    return frozenset(layer.rule.id for layer in weights_route(reference).layers if layer.rule is not None)
+    """Ids of the rules that bind weights, to see whether a student is of the teacher's family.
+
+    What only a name says is left out: who calls a model after Llama has not shown that it is one.
+    """
+    return frozenset(
+        layer.rule.id for layer in weights_route(reference).layers if layer.rule is not None and not layer.by_name
+    )
 
 
 def hub_route(repository: str, said_by: str = "") -> Route:
@@ -43,7 +49,7 @@ def hub_route(repository: str, said_by: str = "") -> Route:
     warnings: list[str] = []
     if not own:
         copied = next((one for one in found if one.whole), None)
-        layers.append(Layer(name, copied.rule if copied else None, subject=repository))
+        layers.append(Layer(name, copied.rule if copied else None, by_name=True, subject=repository))
         if copied:
             warnings.append(_copy_warning(shown, copied))
     organisation = repository.partition("/")[0].casefold()
@@ -56,7 +62,7 @@ def served_by_name(model: str) -> Route:
     """What binds weights that a server calls by a name without organisation, such as llama3.1:8b."""
     found = carried(model)
     copied = next((one for one in found if one.whole), None)
-    first = Layer(model, copied.rule if copied else None, subject=model)
+    first = Layer(model, copied.rule if copied else None, by_name=True, subject=model)
     warnings = (_copy_warning(model, copied),) if copied else ()
     return Route(model, (first, *_carried_layers(found, model, [first])), warnings)
 
@@ -82,7 +88,7 @@ def license_layers(license_id: str, source: str, settled: bool, subject: str) ->
 def with_inherited(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """The layers and those that their rules say they inherit, each once."""
     further = [
-        Layer(f"{layer.name} inherits {rule.id}", rule, layer.kind, subject=layer.subject)
+        replace(layer, name=f"{layer.name} inherits {rule.id}", rule=rule)
         for layer in layers
         if layer.rule is not None
         for rule in rules()
@@ -96,7 +102,7 @@ def _carried_layers(found: list[Carried] | tuple[Carried, ...], shown: str, laye
     spoken = {layer.rule.id for layer in layers if layer.rule}
     spoken |= {target for layer in layers if layer.rule for target in inherited(layer.rule)}
     return [
-        Layer(f"{one.family} (ancestor by the name {shown})", one.rule, subject=one.family)
+        Layer(f"{one.family} (ancestor by the name {shown})", one.rule, by_name=True, subject=one.family)
         for one in found
         if one.rule.id not in spoken
     ]
@@ -168,7 +174,8 @@ def _ancestor_route(name: str, said_by: str, lineage: Lineage, visited: frozense
         return hub_route(name, said_by)
     last = Path(name).name
     found = served_by_name(last)
-    return Route(last, tuple(Layer(f"{layer.name} ({said_by})", layer.rule, subject=last) for layer in found.layers))
+    layers = tuple(replace(layer, name=f"{layer.name} ({said_by})", by_name=False) for layer in found.layers)
+    return Route(last, layers, found.warnings)
 
 
 def _loaded_from(lineage: Lineage) -> list[Layer]:
@@ -180,7 +187,7 @@ def _loaded_from(lineage: Lineage) -> list[Layer]:
     found = hub_route(name) if is_repository(origin) else served_by_name(name)
     shown = found.shown
     return [
-        Layer(layer.name.replace(shown, f"{shown} (its config.json)", 1), layer.rule, subject=layer.subject)
+        replace(layer, name=layer.name.replace(shown, f"{shown} (its config.json)", 1), by_name=False)
         for layer in found.layers
         if layer.rule is not None
     ]
