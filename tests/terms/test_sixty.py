@@ -1,6 +1,9 @@
 """Real model names and endpoints with the verdict that each must get: the table that the gate is held against."""
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,6 +189,10 @@ SERVED = [
     Row("meta.llama3-8b-instruct-v1:0", BANNED, "stopped", ("aws-service-terms-bedrock", "llama3"), at=BEDROCK,
         facts=FITS),
     Row("amazon.nova-pro-v1:0", COMPETING, "asks", ("aws-service-terms-bedrock",), at=BEDROCK),
+    Row("us.deepseek.r1-v1:0", COMPETING, "cleared", ("aws-service-terms-bedrock", "deepseek-mit"), at=BEDROCK,
+        facts=FITS),
+    Row("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.meta.llama3-3-70b-instruct-v1:0", COMPETING,
+        "cleared", ("aws-service-terms-bedrock", "llama3.3"), at=BEDROCK, facts=FITS),
     Row("openai.gpt-oss-120b-1:0", COMPETING, "cleared", ("aws-service-terms-bedrock", "gpt-oss-apache"), at=BEDROCK,
         facts=FITS),
     Row("ai21.jamba-1-5-large-v1:0", COMPETING, "cleared", ("aws-service-terms-bedrock", "ai21-terms"), at=BEDROCK,
@@ -249,6 +256,22 @@ def check(row: Row, asked: Recipe) -> None:
 @pytest.mark.parametrize("row", [*WEIGHTS, *DERIVED, *SERVED], ids=lambda row: row.label)
 def test_a_real_name_gets_its_verdict(row: Row) -> None:
     check(row, recipe(row))
+
+
+def test_no_row_takes_long_and_none_loads_torch() -> None:
+    for row in (*WEIGHTS, *DERIVED, *SERVED):
+        asked, seconds = recipe(row), []
+        for _ in range(3):
+            started = time.process_time()
+            decide(asked)
+            seconds.append(time.process_time() - started)
+        assert min(seconds) < 0.05, row.label
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_sixty as t; [t.decide(t.recipe(row)) for row in "
+        "(*t.WEIGHTS, *t.DERIVED, *t.SERVED)]; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(Path(__file__).parent)], check=False)
+    assert done.returncode == 0
 
 
 def test_the_table_has_sixty_names_and_more() -> None:

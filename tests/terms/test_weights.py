@@ -1,12 +1,16 @@
 """What a model folder is bound by: its card, its LICENSE files, and ancestors of ancestors wherever they are named."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from potstill.config import recipe_from
+from potstill.errors import RecipeError
 from potstill.terms import Decision, decide
 from potstill.terms.config_families import family_of
 from potstill.terms.weights import weights_route, weights_rules
@@ -156,6 +160,46 @@ def test_a_snapshot_of_the_hubs_cache_is_known_by_its_repository(tmp_path: Path)
     decision = ask(folder(place, "license: mit"))
     assert ids(decision) == {"mit", "llama2"}
     assert any(name == "hub:meta-llama/Llama-2-7b-hf" for name, _, _ in decision.layers)
+
+
+NAMED = ("README.md", "config.json", "adapter_config.json", "mergekit_config.yml", "LICENSE")
+PIECES = st.sampled_from(
+    ["---\n", "base_model: ", "license: ", "other", "[", "]", "{", "}", ": ", "\n", "- ", "&a ", "*a", "mit", "../..",
+     "~x", "2026-99-99", '"', "model: ", "a/b", "\0", "Llama-2-7b"]
+)  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(NAMED), st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=14).map("".join)))
+def test_whatever_stands_in_a_folder_there_is_a_route(tmp_path: Path, name: str, content: bytes | str) -> None:
+    place = tmp_path / "m"
+    shutil.rmtree(place, ignore_errors=True)
+    folder(place)
+    (place / name).write_bytes(content if isinstance(content, bytes) else f"---\n{content}\n---\n".encode())
+    assert weights_route(f"path:{place}").layers
+
+
+@pytest.mark.parametrize("base", ["x" * 5000, "~nobody/model", "2026-99-99"])
+def test_a_base_model_that_is_no_path_is_a_name(tmp_path: Path, base: str) -> None:
+    assert ask(folder(tmp_path / "m", f"license: mit\nbase_model: {base}")).layers
+
+
+def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
+    place = folder(tmp_path / "m", "license: mit")
+    (place / "config.json").symlink_to("config.json")  # to itself
+    (place / "LICENSE").mkdir()
+    assert ask(place).cleared
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = folder(tmp_path / "m", "license: mit")
+
+    def refuse(path: Path, *_: Any, **__: Any) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # whom root's tests do not meet otherwise
+    with pytest.raises(RecipeError, match=r"teacher\.model: .*README\.md: cannot be read \(Permission denied\)"):
+        ask(place)
 
 
 # --- a name on the hub

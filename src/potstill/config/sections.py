@@ -170,7 +170,8 @@ class Prompts(Section):
     holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash
     limit: int | None = Field(default=None, ge=1)  # use only the first so many rows
     grow: Growth | None = None  # more prompts than the source has, for training only
-    license: str | None = None  # of the prompts: an SPDX id, or the id of a hub's card; None: as a data set's card says
+    # An SPDX id, or the id of a hub's card; None: as a data set's card says.
+    license: str | None = Field(default=None, min_length=1)
 
 
 class SampledSignals(Section):

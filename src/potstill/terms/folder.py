@@ -46,10 +46,25 @@ class Lineage:
 
 
 def read_lineage(folder: str, whose: str = "teacher", field: str = "teacher.model") -> Lineage:
-    """Read the card, licences and configs of a folder. Raises RecipeError where there is no such folder."""
+    """Read the card, licences and configs of a folder. Raises RecipeError where it is not there or cannot be read."""
     path = Path(folder)
     if not path.is_dir():
         raise RecipeError(f"{field}: {folder} is not a folder; path: takes a model folder")
+    try:
+        return _read(path, whose)
+    except OSError as error:
+        raise RecipeError(f"{field}: {error.filename or folder}: cannot be read ({error.strerror or error})") from None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a text that can be no path is none."""
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _read(path: Path, whose: str) -> Lineage:
     warnings: list[str] = []
     card = _front_matter(path / "README.md", whose, warnings)
     licenses = _texts(card.get("license"))
@@ -109,17 +124,21 @@ def _ancestors(path: Path, card: Mapping[str, Any], whose: str, warnings: list[s
             yield one
 
 
-def _merged(data: Any) -> Iterator[str]:
+def _merged(data: Any) -> list[str]:
     """The models that a mergekit configuration names, wherever they stand in it; `+` puts an adapter behind one."""
-    if isinstance(data, list):
-        for one in data:
-            yield from _merged(one)
-    elif isinstance(data, dict):
-        for key, value in data.items():
-            if key in ("model", "base_model", "source_model") and isinstance(value, str):
-                yield from (part.strip() for part in value.split("+") if part.strip())
-            else:
-                yield from _merged(value)
+    found: list[str] = []
+    seen: set[int] = set()  # YAML's aliases can stand in themselves
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or not isinstance(one, dict | list):
+            continue
+        seen.add(id(one))
+        if isinstance(one, dict):
+            names = (one.get(key) for key in ("model", "base_model", "source_model"))
+            found += [part.strip() for name in names if isinstance(name, str) for part in name.split("+")]
+        waiting += one.values() if isinstance(one, dict) else one
+    return [name for name in found if name]
 
 
 def _licence_files(path: Path) -> Iterator[tuple[Path, str]]:
@@ -146,7 +165,7 @@ def _front_matter(card: Path, whose: str, warnings: list[str]) -> dict[str, Any]
 def _yaml(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date such as 2026-99-99
         return None
 
 
@@ -155,7 +174,7 @@ def _config(config: Path, whose: str, warnings: list[str]) -> dict[str, Any]:
         return {}
     try:
         data = json.loads(config.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         warnings.append(f"{config.name} of the {whose} is not a JSON object; it was not used")

@@ -118,6 +118,8 @@ def _served_route(model: str) -> Route:
         fnmatchcase(f"{maker}{slash}{rest}".casefold(), pattern) for pattern in NEVER_WEIGHTS
     )
     organisation = ORGANISATIONS.get(maker.casefold(), maker)
+    if not _weights_of(organisation, rest) and _weights_of(organisation, f"{maker}-{rest}"):
+        rest = f"{maker}-{rest}"  # Bedrock's deepseek.r1 leaves out what its maker says already
     repository = f"{organisation}{slash}{rest}"
     if slash and not hosted_only and (rules_of_weights(repository) or _weights_of(organisation, rest)):
         return _renamed(hub_route(repository), f"hub:{repository}", model)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from potstill.models.reference import KNOWN_WHEELS, HubReference, PathReference, parse_reference
 from potstill.terms.config_families import unspoken_family
-from potstill.terms.folder import Lineage, is_repository, read_lineage
+from potstill.terms.folder import Lineage, is_folder, is_repository, read_lineage
 from potstill.terms.layers import Layer, Route
 from potstill.terms.names import Carried, carried
 from potstill.terms.rules import Rule, inherited, matching, rules
@@ -164,9 +164,8 @@ def _own_licences(lineage: Lineage, said_by: str) -> list[Layer]:
 
 def _ancestor_route(name: str, said_by: str, lineage: Lineage, visited: frozenset[Path]) -> Route:
     """The layers of an ancestor: of its folder where it is here, with its own ancestors, else of its hub name."""
-    folder = Path(name).expanduser()
-    folder = folder if folder.is_absolute() else lineage.folder / folder
-    if (not is_repository(name) or name.startswith(".")) and folder.is_dir():
+    folder = lineage.folder / name  # an absolute one stays as it is
+    if not is_repository(name) and is_folder(folder):
         if folder.resolve() in visited or len(visited) > _DEEPEST:
             return Route(name, ())
         return _folder_route(str(folder), visited, said_by)
