@@ -209,10 +209,10 @@ def test_an_unknown_key_is_never_dropped(key: str, section: str) -> None:
 
 SECTION_KEYS = {
     "teacher": {"model", "endpoint", "sha256", "license", "weight", "tags"},
-    "use": {"purpose", "competes_with_teacher_provider", "distributed", "commercial", "permission"},
+    "use": {"purpose", "competes_with_teacher_provider", "distributed", "commercial", "permission", "more_permissions"},
     "prompts": {
         "source", "format", "field", "dataset_split", "job", "job_key", "tools", "tag", "system", "examples", "holdout",
-        "limit", "grow",
+        "limit", "grow", "license",
     },
     "collect": {
         "answers_per_prompt", "max_new_tokens", "temperature", "top_p", "seed", "batch_size", "signals", "budget_usd",

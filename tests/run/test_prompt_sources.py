@@ -54,8 +54,16 @@ def test_what_a_log_held_is_recorded_and_said(tmp_path: Path) -> None:
     assert (facts["format"], facts["rows"], facts["answered"], facts["refused"]) == ("fine_tuning", 10, 10, 2)
     assert list(facts["refused_for"]) == ["no messages"]
     assert any("read as fine_tuning, 10 prompts" in line and "0.jsonl:6: no messages" in line for line in told.lines)
+    assert any("the answers in the source are somebody's outputs" in line for line in told.lines)
     sources = {prompt.source.rpartition("/")[2] for prompt in read_prompts(folder / "prompts.parquet")}
     assert sources == {f"{file}.jsonl:{line}" for file in (0, 1) for line in range(1, 6)}
+
+
+def test_answers_whose_terms_the_recipe_names_are_not_warned_about(tmp_path: Path) -> None:
+    write_logs(tmp_path / "logs")
+    told = Told()
+    run_recipe(recipe(tmp_path, "logs", license="mit"), tmp_path / "run", "prompts", told)
+    assert not any("somebody's outputs" in line for line in told.lines)
 
 
 def test_the_stage_is_done_again_when_a_file_of_the_folder_changes(tmp_path: Path) -> None:

@@ -210,12 +210,14 @@ def test_the_prefix_is_announced_before_anything_is_spent() -> None:
         ("https://api.openai.com.example.org/v1", "gpt-4o", {"openai-services-agreement"}),
         ("https://api.openai.com.example.org/v1", "small", {"none"}),
         ("http://localhost:8000/v1", "Qwen/Qwen2.5-7B-Instruct", {"qwen-apache"}),
-        ("http://10.0.0.7/v1", "qwen-7b", {"none"}),
+        ("http://10.0.0.7/v1", "qwen-7b", {"tongyi-qianwen-2023"}),  # by the name that its weights have
+        ("http://10.0.0.7/v1", "small", {"none"}),
         ("http://localhost:4000", "gpt-4o", {"openai-services-agreement"}),  # a proxy does not wash a maker's terms off
         ("http://localhost:4000", "openrouter/anthropic/claude-x", {"openrouter-terms", "anthropic-usage-policy",
                                                                     "anthropic-commercial-terms"}),
-        ("http://localhost:4000", "mistralai/Mistral-7B-v0.1", {"none"}),  # weights, not the maker's service
-        ("https://api.groq.com/openai/v1", "Qwen/Qwen3-8B", {"none"}),
+        ("http://localhost:4000", "mistralai/Mistral-7B-v0.1", {"mistral-apache"}),  # weights, not the maker's service
+        ("http://localhost:4000", "mistralai/Mistral-Unheard-Of", {"none"}),
+        ("https://api.groq.com/openai/v1", "Qwen/Qwen3-8B", {"none", "qwen-apache"}),
     ],
 )  # fmt: skip
 def test_the_route_of_an_endpoint(base_url: str, model: str, expected: set[str]) -> None:

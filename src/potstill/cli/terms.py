@@ -54,7 +54,7 @@ def terms_show(
     """
     from datetime import date
 
-    from potstill.terms.gate import NO_ADVICE
+    from potstill.terms.decision import NO_ADVICE
     from potstill.terms.reading import named, shown
     from potstill.terms.rules import in_force
     from potstill.terms.rules import rules as all_rules

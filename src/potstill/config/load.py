@@ -89,9 +89,10 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     elif isinstance(student, ScratchStudent) and student.tokenizer is not None:
         student = student.model_copy(update={"tokenizer": reference(student.tokenizer)})
     use = recipe.use
-    if use.permission is not None:
-        permission = use.permission.model_copy(update={"file": base / use.permission.file})
-        use = use.model_copy(update={"permission": permission})
+    if use.permissions:
+        found = [one.model_copy(update={"file": base / one.file}) for one in use.permissions.values()]
+        first = found.pop(0) if use.permission is not None else None
+        use = use.model_copy(update={"permission": first, "more_permissions": tuple(found)})
     terms = recipe.terms.model_copy(update={"rules": tuple(base / path for path in recipe.terms.rules)})
     screen = recipe.screen
     sets = tuple(one.model_copy(update={"source": base / one.source}) for one in screen.contamination)

@@ -90,11 +90,15 @@ class FurtherTeacher(Teacher):
 
 
 class Permission(Section):
-    """A written permission of the teacher's owner: its file is hashed into the ledger and the model card."""
+    """A written permission of an owner: its file is hashed into the ledger and the model card."""
 
     file: Path
     granted_by: str
     date: datetime.date
+    clears: tuple[str, ...] = ()  # rules, providers, models or data sets, and nothing else; none: the giver's own
+    expires: datetime.date | None = None  # the last day on which it holds
+
+    _one_or_more = field_validator("clears", mode="before")(lambda given: [given] if isinstance(given, str) else given)
 
 
 class Use(Section):
@@ -105,6 +109,13 @@ class Use(Section):
     distributed: bool | None = None
     commercial: bool | None = None
     permission: Permission | None = None
+    more_permissions: tuple[Permission, ...] = ()  # of other owners
+
+    @property
+    def permissions(self) -> Mapping[str, Permission]:
+        """Every permission by its field of the recipe."""
+        first = {"use.permission": self.permission} if self.permission is not None else {}
+        return first | {f"use.more_permissions.{at}": one for at, one in enumerate(self.more_permissions)}
 
 
 class Terms(Section):
@@ -159,6 +170,8 @@ class Prompts(Section):
     holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash
     limit: int | None = Field(default=None, ge=1)  # use only the first so many rows
     grow: Growth | None = None  # more prompts than the source has, for training only
+    # An SPDX id, or the id of a hub's card; None: as a data set's card says.
+    license: str | None = Field(default=None, min_length=1)
 
 
 class SampledSignals(Section):

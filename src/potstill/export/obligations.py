@@ -42,6 +42,8 @@ KINDS: Mapping[str, Kind] = {
     "flow_down_use_restrictions": Kind(
         "pass the teacher's use restrictions on to whoever receives the student", _IN_NOTICE
     ),
+    "data_attribution": Kind("name the data set of the prompts wherever the student is passed on ({value})"),
+    "data_share_alike": Kind("ask whether the student is to be passed on under the licence of the prompts ({value})"),
     "share_alike": Kind("what is made from it is passed on under the same licence only", _IN_NOTICE),
     "inherits": Kind("the licence of the teacher's own ancestor applies too ({value})", "lists every ancestor's terms"),
     "inherits_model_terms": Kind(
@@ -115,7 +117,7 @@ def check(recipe: Recipe, terms_facts: Mapping[str, Any]) -> None:
     """
     check_name(recipe, terms_facts)
     where = f"{terms_facts.get('document')}, section {terms_facts.get('section')}"
-    if recipe.use.permission is None:
+    if not recipe.use.permissions:
         if recipe.use.distributed is True and has(terms_facts, *NOT_PASSED_ON):
             raise TermsStopped(
                 f"use.distributed: true, but the terms ({where}) do not let this student be passed on; say false, or "

@@ -36,9 +36,10 @@ class Stage:
 def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
     from potstill.terms import decide, own_rules
 
-    permission = recipe.use.permission
     # The decision itself is an input: newer rules redo the stage. Its warnings change with the calendar, so not they.
     decision = {name: value for name, value in asdict(decide(recipe)).items() if name != "warnings"}
+    if decision["about"] == "teacher":
+        del decision["about"]  # as it was before prompts could decide: a finished run stays finished
     several = [one.model_dump(mode="json", exclude={"weight", "tags"}) for one in recipe.more_teachers]
     judge = recipe.screen.judge
     judged = (
@@ -52,14 +53,32 @@ def _terms_reads(recipe: Recipe) -> Mapping[str, Any]:
         **({"own_rules": own} if own else {}),
         **({"more_teachers": several} if several else {}),
         **judged,
-        "use": recipe.use.model_dump(mode="json"),
-        "permission_file": hash_or_absent(permission.file) if permission else None,
+        "use": _use(recipe),
+        **_permission_files(recipe),
         "decision": plain(decision),
     }
 
 
+def _use(recipe: Recipe) -> dict[str, Any]:
+    """The facts of the recipe; keys that came later count only where they say something."""
+    data = recipe.use.model_dump(mode="json")
+    for permission in (data["permission"], *data["more_permissions"]):
+        for key in ("clears", "expires"):
+            if permission is not None and not permission[key]:
+                del permission[key]
+    if not data["more_permissions"]:
+        del data["more_permissions"]
+    return data
+
+
+def _permission_files(recipe: Recipe) -> dict[str, Any]:
+    first, more = recipe.use.permission, recipe.use.more_permissions
+    several = {"more_permission_files": [hash_or_absent(one.file) for one in more]} if more else {}
+    return {"permission_file": hash_or_absent(first.file) if first else None, **several}
+
+
 def _prompts_reads(recipe: Recipe) -> Mapping[str, Any]:
-    section = recipe.prompts.model_dump(mode="json")
+    section = recipe.prompts.model_dump(mode="json", exclude={"license"})  # which the terms stage reads
     # Keys that came later count only where they say something: a finished run stays finished.
     later = ("tag", "format", "dataset_split", "job", "job_key", "grow", "tools")
     said = {key: value for key, value in section.items() if key not in later or value is not None}
@@ -218,8 +237,12 @@ def _filled(recipe: Recipe) -> dict[str, Any]:
     data = recipe.model_dump(mode="json")
     data["collect"]["signals"] = recipe.signals.model_dump(mode="json")
     data["train"]["objective"] = recipe.objective.model_dump(mode="json")
+    # As it was before there were these keys: a finished run stays finished.
     if recipe.terms == Terms():
-        del data["terms"]  # as it was before there were any: a finished run stays finished
+        del data["terms"]
+    if recipe.prompts.license is None:
+        del data["prompts"]["license"]
+    data["use"] = _use(recipe)
     return data
 
 
@@ -317,10 +340,20 @@ def _terms(recipe: Recipe) -> StageResult:
         facts["judge"] = {"model": judge.teacher, "verdict": judge.verdict, "rule": judge.rule, "reason": judge.reason}
     # What export refuses for the terms' sake would otherwise stop the run after everything has been paid for.
     check_before(recipe, {**facts, "layers": layers(recipe)})
-    permission = recipe.use.permission
-    if permission is not None:
-        facts["permission"] = {**permission.model_dump(mode="json"), "sha256": hash_or_absent(permission.file)}
+    recorded = [
+        {**said, "sha256": hash_or_absent(one.file)}
+        for said, one in zip(_each_permission(recipe), recipe.use.permissions.values(), strict=True)
+    ]
+    if recipe.use.permission is not None:
+        facts["permission"] = recorded.pop(0)
+    if recorded:
+        facts["more_permissions"] = recorded
     return StageResult((), facts)
+
+
+def _each_permission(recipe: Recipe) -> list[dict[str, Any]]:
+    use = _use(recipe)
+    return [one for one in (use["permission"], *use.get("more_permissions", ())) if one is not None]
 
 
 def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
@@ -329,6 +362,11 @@ def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
 
     found = load_prompts(recipe.prompts)
     reporter.say(f"prompts: {found.source_line()}")
+    if found.answered and recipe.prompts.license is None:
+        reporter.say(
+            "prompts: warning: the answers in the source are somebody's outputs: where a prompt holds some, the "
+            "terms of whoever made them bind too; give prompts.license where you know it"
+        )
     for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
         recipe.shares(tag)  # a prompt that no teacher takes part in stops the run here, before anything is asked
     outputs = ["prompts.parquet"]

@@ -1,6 +1,7 @@
 """What a teacher's outputs may be used for: the rules as data, and the gate that gives out the Clearance."""
 
-from potstill.terms.gate import Decision, clear, decide, decide_each
+from potstill.terms.decision import Decision
+from potstill.terms.gate import clear, decide, decide_each
 from potstill.terms.judge import clear_judge, decide_judge
 from potstill.terms.rule_files import own_rules
 from potstill.terms.rules import Rule, rules

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe
 from potstill.records import Verdict
-from potstill.terms.route import Layer, weights_rules
+from potstill.terms.layers import Layer
 from potstill.terms.rules import Rule
+from potstill.terms.weights import weights_rules
 
 _PERMIT = "record the owner's written permission as use.permission: {file, granted_by, date}"
 _COMPETES = "use.competes_with_teacher_provider"
+PROMPTS = "prompts"  # in place of a teacher's name, where the prompts' own licence binds
 
 # Obligations that a fact of the recipe must meet: the key in `use:`, the value that fits, and what the value means.
 _FACTS = {
@@ -27,6 +29,7 @@ _FOR_A_PERSON = {
     "maas_revenue_threshold": "has a further condition for hosting services with revenue above {value}",
     "registration": "asks for a registration before commercial use",
     "manual_review": "has parts that nobody has read for Potstill: read it before you rely on this",
+    "share_alike": "asks that what is adapted from it is passed on under it: ask whether a student is",
 }
 
 
@@ -40,22 +43,24 @@ class Finding:
     remedy: str = ""
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    by_permission: bool = False
-    teacher: str = FIRST  # the name of the teacher that the layer binds
+    by_permission: str | None = None  # the field of the recipe that holds it
+    teacher: str = FIRST  # the name of the teacher that the layer binds; PROMPTS for a layer of the prompts
 
     @property
     def cleared(self) -> bool:
         """Whether the layer lets the run go on."""
         return not self.remedy and not self.missing
 
-    def permitted(self) -> "Finding":
+    def permitted(self, field: str) -> "Finding":
         """The same layer, cleared by a written permission; what it says of itself stays in the reason."""
-        return replace(self, remedy="", missing=(), by_permission=True)
+        return replace(self, remedy="", missing=(), by_permission=field)
 
 
 def judge(layer: Layer, recipe: Recipe, teacher: str = FIRST) -> Finding:
     """Set one layer of a teacher against the recipe's facts and student; a permission is not looked at here."""
     rule = layer.rule
+    if layer.kind == "prompts" and (rule is None or rule.output_training == "unknown"):
+        return _unknown_prompts(layer)
     if rule is None:
         return _no_rule(layer, teacher)
     says = f"{rule.provider}: {_sentence('; '.join(rule.conditions[:2]))}"
@@ -66,9 +71,9 @@ def judge(layer: Layer, recipe: Recipe, teacher: str = FIRST) -> Finding:
         case "unknown":
             return replace(finding, remedy=f"Read {rule.url} and correct the rule (docs/terms.md), or {_PERMIT}.")
         case "prohibited" if not _of_the_family(rule, recipe, teacher):
-            return replace(finding, remedy=_other_teacher(rule))
+            return replace(finding, remedy=_instead(rule, teacher))
         case "prohibited_if_competing" if competes is True:
-            remedy = f"The recipe says {_COMPETES}: true. Choose another teacher, or {_PERMIT}."
+            remedy = f"The recipe says {_COMPETES}: true. Choose {_other(teacher)}, or {_PERMIT}."
             return replace(finding, remedy=remedy)
         case "prohibited":
             finding = replace(
@@ -82,7 +87,8 @@ def judge(layer: Layer, recipe: Recipe, teacher: str = FIRST) -> Finding:
 
 def _no_rule(layer: Layer, teacher: str) -> Finding:
     where = "teacher" if teacher == FIRST else f"more_teachers.{teacher}"
-    settle = f"give {where}.license (an id such as apache-2.0) where you know it, " if layer.weights else ""
+    known = layer.settled_by_license
+    settle = f"give {where}.license (an id such as apache-2.0) where you know it, " if known else ""
     return Finding(
         layer,
         "unknown",
@@ -92,11 +98,19 @@ def _no_rule(layer: Layer, teacher: str) -> Finding:
     )
 
 
+def _unknown_prompts(layer: Layer) -> Finding:
+    """Prompts under terms that nobody has read: for a person to look at, since most that are passed on may be used."""
+    warning = f"{layer.name}: no rule says whether such prompts may be trained on; read it before you rely on this"
+    reason = f"No rule says what {layer.name} permits."
+    return Finding(layer, "conditional", reason, warnings=(warning,), teacher=PROMPTS)
+
+
 def _with_facts(finding: Finding, rule: Rule, recipe: Recipe) -> Finding:
     """Stop where a fact does not fit an obligation; ask where it is not given."""
     for fact, meaning in _unfit_facts(rule, recipe, given=True):
         reason = f"{finding.reason} The use must be {meaning}, and the recipe says {fact}: true."
-        return replace(finding, reason=reason, remedy=f"Change the use, choose another teacher, or {_PERMIT}.")
+        remedy = f"Change the use, choose {_other(finding.teacher)}, or {_PERMIT}."
+        return replace(finding, reason=reason, remedy=remedy)
     missing = tuple(fact for fact, _ in _unfit_facts(rule, recipe, given=False))
     return replace(finding, missing=missing)
 
@@ -122,10 +136,14 @@ def _of_the_family(rule: Rule, recipe: Recipe, teacher: str) -> bool:
     return isinstance(student, ModelStudent) and rule.id in weights_rules(student.model)
 
 
-def _other_teacher(rule: Rule) -> str:
+def _instead(rule: Rule, teacher: str) -> str:
     family = rule.values("same_family_student_only")
     student = f"take a student made from {family[0]} weights (pruned, or a model of it), " if family else ""
-    return f"Choose another teacher, {student}or {_PERMIT}."
+    return f"Choose {_other(teacher)}, {student}or {_PERMIT}."
+
+
+def _other(teacher: str) -> str:
+    return "other prompts" if teacher == PROMPTS else "another teacher"
 
 
 def _for_a_person(rule: Rule, recipe: Recipe) -> Iterator[str]:

@@ -1,69 +1,44 @@
 """The gate: sets the strictest layer's verdict against the facts in `use:`, and alone gives out the Clearance.
 
-With several teachers every layer of each counts: the strictest of all decides, and obligations add up.
+With several teachers every layer of each counts, and so does the licence of the prompts: the strictest of all decides,
+and obligations add up.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 
 from potstill.config import Recipe, Terms, called
-from potstill.errors import RecipeError, TermsStopped
-from potstill.ledger import file_hash
+from potstill.errors import TermsStopped
 from potstill.models.reference import without_place
 from potstill.records import Clearance, Verdict
-from potstill.terms.findings import Finding, judge
-from potstill.terms.route import Layer, Route, route
+from potstill.terms.decision import NO_RULE, Decision
+from potstill.terms.findings import PROMPTS, Finding, judge
+from potstill.terms.layers import Layer, Route
+from potstill.terms.permissions import check_permissions, hashes, in_words, permission_warnings, with_permissions
+from potstill.terms.prompts import prompts_route
+from potstill.terms.route import route
 from potstill.terms.rules import STRICTNESS, in_force
 
-NO_ADVICE = "Potstill gives no legal advice."
-NO_RULE = "none"
-_WORD = re.compile(r"\w+")
-_COMMON_WORDS = {"ai", "cloud", "labs", "research", "singapore"}
+# Of a data set's obligations those about passing the data set itself on do not reach a student; the naming and the
+# sharing alike say whose they are, because without a word they are the teacher's.
+_NOT_OF_PROMPTS = ("include_license_copy", "notice_file")
+_OF_PROMPTS = {"attribution": "data_attribution", "share_alike": "data_share_alike"}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The gate's answer for one recipe. `rule` is the one that decided, "none" where no rule fits the teacher."""
-
-    verdict: Verdict
-    cleared: bool
-    rule: str
-    document: str
-    section: str
-    version_or_date: str
-    url: str
-    layers: tuple[tuple[str, str, Verdict], ...]  # name of the layer, behind that of its teacher; its rule; its verdict
-    obligations: tuple[str, ...]
-    missing_facts: tuple[str, ...]  # keys of the recipe that must be given, such as use.commercial
-    reason: str
-    remedy: str  # what would change the answer; empty where cleared
-    warnings: tuple[str, ...]
-    teacher: str
-    permission_sha256: str | None = None
-
-    @property
-    def message(self) -> str:
-        """The decision as one line that a person can act on."""
-        where = f"{self.document} ({self.version_or_date}), section {self.section}"
-        state = "clear" if self.cleared else "stop"
-        head = f"The teacher's terms {state} this run: verdict {self.verdict}, rule {self.rule}: {where}."
-        parts = (head, self.reason, self.remedy)
-        return " ".join(part for part in (*parts, NO_ADVICE) if part)
-
-
-def decide(recipe: Recipe, today: date | None = None) -> Decision:
+def decide(recipe: Recipe, today: date | None = None, prompts: bool = True) -> Decision:
     """Judge a recipe without asking anybody anything; `today` (default: now) is what a rule's age is counted from.
 
-    Raises RecipeError where the teacher's reference, its folder or the permission's file is not there.
+    With `prompts` false only the teachers' layers count. Raises RecipeError where a teacher's reference, its folder or
+    a permission's file is not there, and for a permission dated after `today`.
     """
-    ways, findings = _findings(recipe)
-    decision = _decision(recipe, ways, findings, today or date.today())
+    day = today or date.today()
+    ways, findings = _findings(recipe, day, prompts)
+    decision = _decision(recipe, ways, findings, day)
     if not any(_own(found.layer) for found in findings):
         return decision
     # Whoever reads a decision that rules of the recipe's own took part in is told what it would be without them.
-    alone = decide(recipe.model_copy(update={"terms": Terms()}), today)
+    alone = decide(recipe.model_copy(update={"terms": Terms()}), day, prompts)
     without = (
         f"rules of your own took part ({', '.join(_own_files(findings))}); without them: "
         f"{'cleared' if alone.cleared else 'stopped'}, verdict {alone.verdict}, rule {alone.rule}"
@@ -73,30 +48,38 @@ def decide(recipe: Recipe, today: date | None = None) -> Decision:
 
 def decide_each(recipe: Recipe, today: date | None = None) -> dict[str, Decision]:
     """The decision about each teacher by its name; they are cleared together or not at all, which `decide` says."""
-    ways, findings = _findings(recipe)
+    day = today or date.today()
+    ways, findings = _findings(recipe, day, prompts=False)
     return {
-        name: _decision(recipe, {name: way}, [one for one in findings if one.teacher == name], today or date.today())
+        name: _decision(recipe, {name: way}, [one for one in findings if one.teacher == name], day)
         for name, way in ways.items()
     }
 
 
-def _findings(recipe: Recipe) -> tuple[dict[str, Route], list[Finding]]:
-    """The route of every teacher, and what each of its layers says."""
+def _findings(recipe: Recipe, today: date, prompts: bool) -> tuple[dict[str, Route], list[Finding]]:
+    """The route of every teacher and of the prompts, and what each of their layers says."""
+    check_permissions(recipe, today)
     with in_force(recipe.terms.rules):
         ways = {name: route(teacher) for name, teacher in recipe.teachers.items()}
+        if prompts:
+            ways[PROMPTS] = prompts_route(recipe.prompts)
         found = [judge(layer, recipe, name) for name, way in ways.items() for layer in way.layers]
-    return ways, _permitted(found, recipe)
+        return ways, with_permissions(found, recipe, today)
 
 
 def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding], today: date) -> Decision:
     """The strictest of the findings, with the obligations of all of them."""
-    permission_sha256 = _permission_hash(recipe)
-    several = len(ways) > 1
+    teachers = {name: way for name, way in ways.items() if name != PROMPTS}
+    several = len(teachers) > 1
     stopped = [finding for finding in findings if not finding.cleared]
     # A stop that no fact can lift is shown before one that only asks, and a strict rule before a mild one.
-    deciding = max(stopped or findings, key=lambda found: (not found.missing, STRICTNESS.index(found.verdict)))
+    deciding = max(
+        stopped or [found for found in findings if found.teacher != PROMPTS],  # a clearance is the teacher's
+        key=lambda found: (not found.missing, STRICTNESS.index(found.verdict)),
+    )
     rule = deciding.layer.rule
-    whose = _whose(deciding.teacher, recipe) if several else ""
+    of_prompts = deciding.teacher == PROMPTS
+    whose = _whose(deciding.teacher, recipe) if several and not of_prompts else ""
     obligations = dict.fromkeys(given for found in findings for given in _duties(found.layer))
     return Decision(
         verdict=max((found.verdict for found in findings), key=STRICTNESS.index) if not stopped else deciding.verdict,
@@ -108,7 +91,9 @@ def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding]
         url=rule.url if rule else "",
         layers=tuple(
             (
-                (f"{found.teacher}: " if several else "") + found.layer.name + _own(found.layer),
+                (f"{found.teacher}: " if several and found.teacher != PROMPTS else "")
+                + found.layer.name
+                + _own(found.layer),
                 found.layer.rule.id if found.layer.rule else NO_RULE,
                 _verdict(found.layer),
             )
@@ -116,17 +101,18 @@ def _decision(recipe: Recipe, ways: Mapping[str, Route], findings: list[Finding]
         ),
         obligations=tuple(obligations),
         missing_facts=tuple(dict.fromkeys(fact for found in stopped for fact in found.missing)),
-        reason=whose + _reason(deciding, recipe, permission_sha256),
+        reason=whose + _reason(deciding, findings, recipe),
         remedy=_remedy(stopped, deciding),
         warnings=(*(one for way in ways.values() for one in way.warnings), *_warnings(recipe, findings, today)),
-        teacher="; ".join(f"{name}: {way.teacher}" if several else way.teacher for name, way in ways.items()),
-        permission_sha256=permission_sha256,
+        teacher="; ".join(f"{name}: {way.shown}" if several else way.shown for name, way in teachers.items()),
+        permission_sha256=hashes(recipe),
+        about="prompts" if of_prompts else "teacher",
     )
 
 
-def clear(recipe: Recipe) -> Clearance:
+def clear(recipe: Recipe, prompts: bool = True) -> Clearance:
     """The Clearance that collecting needs. Raises TermsStopped (exit code 4) with the rule and what would change it."""
-    decision = decide(recipe)
+    decision = decide(recipe, prompts=prompts)
     if not decision.cleared:
         raise TermsStopped(decision.message)
     return Clearance(
@@ -162,53 +148,29 @@ def _verdict(layer: Layer) -> Verdict:
 
 
 def _duties(layer: Layer) -> tuple[str, ...]:
-    return layer.rule.obligations if layer.rule else ()
-
-
-def _permission_hash(recipe: Recipe) -> str | None:
-    permission = recipe.use.permission
-    if permission is None:
-        return None
-    if not permission.file.is_file():
-        raise RecipeError(
-            f"use.permission.file: {permission.file} does not exist; give the file that holds the permission"
-        )
-    return file_hash(permission.file)
-
-
-def _permitted(findings: list[Finding], recipe: Recipe) -> list[Finding]:
-    """The findings with those cleared that the recorded permission speaks for (docs/terms.md says which)."""
-    if recipe.use.permission is None:
-        return findings
-    owners = {_owner(finding) for finding in findings if not finding.cleared}
-    return [
-        found.permitted() if not found.cleared and (len(owners) == 1 or _names(recipe, found)) else found
-        for found in findings
-    ]
-
-
-def _owner(finding: Finding) -> str:
-    return finding.layer.rule.provider if finding.layer.rule else finding.layer.name
-
-
-def _names(recipe: Recipe, finding: Finding) -> bool:
-    """Whether the permission's giver names the layer's provider by one of its own words, such as Anthropic."""
-    permission = recipe.use.permission
-    given = set(_WORD.findall(permission.granted_by.casefold())) if permission else set()
-    return bool(given & (set(_WORD.findall(_owner(finding).casefold())) - _COMMON_WORDS))
-
-
-def _reason(deciding: Finding, recipe: Recipe, permission_sha256: str | None) -> str:
-    permission = recipe.use.permission
-    rule = deciding.layer.rule
-    whose = f"Rule {rule.id} is the recipe's own ({rule.origin}). " if rule and rule.own else ""
-    reason = f"{whose}{deciding.reason}"
-    if not deciding.by_permission or permission is None:
-        return reason
-    return (
-        f"{reason} It is cleared by the permission of {permission.granted_by} of {permission.date} "
-        f"({permission.file.name}, sha256 {permission_sha256})."
+    """What a layer obliges to."""
+    given = layer.rule.obligations if layer.rule else ()
+    if layer.kind != "prompts":
+        return given
+    return tuple(
+        f"{_OF_PROMPTS[one]}:{layer.name}" if one in _OF_PROMPTS else one for one in given if one not in _NOT_OF_PROMPTS
     )
+
+
+def _reason(deciding: Finding, findings: list[Finding], recipe: Recipe) -> str:
+    """What the deciding layer says, then stricter prompts where they did not decide, and the permissions needed."""
+    rule = deciding.layer.rule
+    parts = [f"Rule {rule.id} is the recipe's own ({rule.origin})."] if rule and rule.own else []
+    parts.append(deciding.reason)
+    if deciding.by_permission is not None:
+        parts.append(in_words("It", deciding.by_permission, recipe))
+    others = {found.by_permission: found.layer.name for found in findings if found.by_permission is not None}
+    parts += [in_words(name, by, recipe) for by, name in others.items() if by != deciding.by_permission]
+    of_prompts = [found for found in findings if found.teacher == PROMPTS]
+    strictest = max(of_prompts, key=lambda found: STRICTNESS.index(found.verdict), default=deciding)
+    if STRICTNESS.index(strictest.verdict) > STRICTNESS.index(deciding.verdict):
+        parts.append(f"The prompts are bound more strictly: {strictest.reason}")
+    return " ".join(parts)
 
 
 def _remedy(stopped: list[Finding], deciding: Finding) -> str:
@@ -229,8 +191,5 @@ def _warnings(recipe: Recipe, findings: list[Finding], today: date) -> list[str]
             warnings.append(f"rule {rule.id} was last checked {age_days} days ago, on {rule.checked}; read {rule.url}")
     for found in findings:
         warnings += found.warnings
-        if found.by_permission and not _names(recipe, found):
-            warnings.append(
-                f"use.permission.granted_by does not name {_owner(found)}; make sure that it may permit this"
-            )
+    warnings += permission_warnings(recipe, findings, today)
     return list(dict.fromkeys(warnings))

@@ -5,7 +5,8 @@ from datetime import date
 from potstill.config import Recipe, Teacher
 from potstill.errors import TermsStopped
 from potstill.records import Clearance
-from potstill.terms.gate import Decision, clear, decide
+from potstill.terms.decision import Decision
+from potstill.terms.gate import clear, decide
 
 
 def decide_judge(recipe: Recipe, today: date | None = None) -> Decision | None:
@@ -15,7 +16,7 @@ def decide_judge(recipe: Recipe, today: date | None = None) -> Decision | None:
     not say that choosing the training data is something else, and Potstill does not guess in the user's favour.
     """
     in_its_place = _judge_as_teacher(recipe)
-    return decide(in_its_place, today) if in_its_place is not None else None
+    return decide(in_its_place, today, prompts=False) if in_its_place is not None else None
 
 
 def clear_judge(recipe: Recipe) -> Clearance | None:
@@ -24,7 +25,7 @@ def clear_judge(recipe: Recipe) -> Clearance | None:
     if in_its_place is None:
         return None
     try:
-        return clear(in_its_place)
+        return clear(in_its_place, prompts=False)
     except TermsStopped as stopped:
         raise TermsStopped(in_words(str(stopped))) from None
 

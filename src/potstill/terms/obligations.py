@@ -48,6 +48,9 @@ OBLIGATIONS: Mapping[str, Obligation] = {
     "same_family_student_only": Obligation(
         "text", "The ban excepts students that are made from weights of this family."
     ),
+    "share_alike": Obligation(
+        "none", "Adapted material that is shared comes under the same licence; whether a student is any is unsettled."
+    ),
     "student_is_derivative": Obligation("none", "The student counts as a derivative: the same document binds it."),
     "written_approval_override": Obligation("none", "The document itself says that a written approval permits more."),
 }

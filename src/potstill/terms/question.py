@@ -9,7 +9,8 @@ import yaml
 
 from potstill.config import Recipe, recipe_from
 from potstill.errors import RecipeError
-from potstill.terms.gate import Decision, decide
+from potstill.terms.decision import Decision
+from potstill.terms.gate import decide
 
 _ORIGIN = "potstill terms check"
 _SHOWN = (

@@ -2,126 +2,55 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from potstill.config import Endpoint, Teacher
 from potstill.errors import RecipeError
-from potstill.models.reference import KNOWN_WHEELS, HubReference, PathReference, parse_reference
-from potstill.terms.folder import read_lineage
-from potstill.terms.rules import Rule, inherited, matching, matching_any, rules
-
-# Whose terms bind what a host answers: patterns of host names, and the prefix under which the rules know them.
-_PROVIDERS = (
-    ("*.openai.com", "openai"),
-    ("*.anthropic.com", "anthropic"),
-    ("generativelanguage.googleapis.com", "gemini"),
-    ("*aiplatform.googleapis.com", "vertex"),
-    ("openrouter.ai", "openrouter"),
-    ("*.openrouter.ai", "openrouter"),
-    ("*.together.xyz", "together"),
-    ("*.together.ai", "together"),
-    ("*.fireworks.ai", "fireworks"),
-    ("*.mistral.ai", "mistral"),
-    ("*.deepseek.com", "deepseek"),
-    ("*.x.ai", "xai"),
-    ("*.cohere.com", "cohere"),
-    ("*.cohere.ai", "cohere"),
-    ("*.ai21.com", "ai21"),
-    ("*.llama.com", "meta-model-api"),
-    ("dashscope*.aliyuncs.com", "dashscope"),
-    ("*.moonshot.ai", "moonshot"),
-    ("*.moonshot.cn", "moonshot"),
-    ("*bedrock*.amazonaws.com", "bedrock"),
-    ("*bedrock*.amazonaws.com.cn", "bedrock"),
-    ("bedrock*.api.aws", "bedrock"),
-    ("*.openai.azure.com", "azure-openai"),
-    ("*.openai.azure.us", "azure-openai"),
-    ("*.ai.azure.com", "azure-foundry"),
-    ("*.cognitiveservices.azure.com", "azure-foundry"),
-    # Services whose terms no rule describes yet: what they answer is bound by more than the weights' licence.
-    ("*.groq.com", "groq"),
-    ("*.deepinfra.com", "deepinfra"),
-    ("*.perplexity.ai", "perplexity"),
-    ("*.huggingface.co", "huggingface"),
-    ("*.api.nvidia.com", "nvidia-api"),
-    ("*.cerebras.ai", "cerebras"),
-    ("*.sambanova.ai", "sambanova"),
-    ("*.novita.ai", "novita"),
-    ("*.hyperbolic.xyz", "hyperbolic"),
-    ("*.replicate.com", "replicate"),
-    ("models.github.ai", "github-models"),
-    ("*.minimax.io", "minimax"),
-    ("*.z.ai", "z-ai"),
-    ("open.bigmodel.cn", "z-ai"),
+from potstill.terms.layers import Layer, Route
+from potstill.terms.names import carried
+from potstill.terms.providers import (
+    MAKERS,
+    NAMED_EVERYWHERE,
+    NEVER_WEIGHTS,
+    ORGANISATIONS,
+    PROVIDERS,
+    VARIANTS,
+    Provider,
+)
+from potstill.terms.rules import fits, matching, matching_any, rules
+from potstill.terms.weights import (
+    hub_route,
+    license_layers,
+    rules_of_weights,
+    served_by_name,
+    weights_route,
+    with_inherited,
 )
 
-# How aggregators and proxies write the maker of a model before the slash.
-_MAKERS = {
-    "openai": "openai", "anthropic": "anthropic", "google": "gemini", "gemini": "gemini", "vertex_ai": "vertex",
-    "x-ai": "xai", "xai": "xai", "mistralai": "mistral", "mistral": "mistral", "deepseek": "deepseek",
-    "cohere": "cohere", "moonshotai": "moonshot", "moonshot": "moonshot", "ai21": "ai21", "qwen": "dashscope",
-    "dashscope": "dashscope", "bedrock": "bedrock", "azure": "azure-openai", "azure_ai": "azure-foundry",
-    "openrouter": "openrouter", "together_ai": "together", "fireworks_ai": "fireworks",
-}  # fmt: skip
-
-# Organisations that aggregators call otherwise than the model hub does.
-_ORGANISATIONS = {"deepseek": "deepseek-ai", "z-ai": "zai-org", "minimax": "MiniMaxAI"}
-
-# Makers whose hosted models keep their names behind a proxy, so that a bare name gives them away.
-_NAMED_EVERYWHERE = ("openai", "anthropic", "gemini", "xai", "cohere", "moonshot")
-
-# Only hosted, although the maker's open weights have names of the same form.
-_NEVER_WEIGHTS = ("qwen/qwen*-max*", "qwen/qwen*-plus*", "qwen/qwen*-turbo*")
-
 _BEDROCK_REGION = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|global)\.")
+_DOTTED_MAKER = re.compile(r"^(?P<maker>[a-z][a-z0-9]*)\.(?P<rest>[a-z].*)$")  # as Bedrock writes it
+_SIZE = re.compile(r"(?<![a-z0-9])\d+(\.\d+)?b(?![a-z0-9])", re.IGNORECASE)
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One thing that binds: a name, and the rule that says how; None where no rule fits the name."""
-
-    name: str
-    rule: Rule | None
-    weights: bool = True  # about weights, so that `teacher.license` can say what no rule says
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A teacher, every layer that binds its outputs, and what could not be seen."""
-
-    teacher: str
-    layers: tuple[Layer, ...]
-    warnings: tuple[str, ...] = ()
 
 
 def route(teacher: Teacher) -> Route:
     """The layers of a recipe's teacher. Raises RecipeError for a malformed reference or a folder that is not there."""
     if teacher.endpoint is not None:
         host = host_of(teacher.endpoint)
-        layers, warnings = _endpoint_layers(teacher.endpoint, host)
+        found = _endpoint_route(teacher.endpoint, host)
         shown = f"{teacher.endpoint.model} at {host}"
     else:
+        found = weights_route(teacher.model or "")
         shown = teacher.model or ""
-        layers, warnings = _weights_layers(shown)
+    layers = found.layers
     if teacher.license is not None:
-        layers = [layer for layer in layers if layer.rule is not None or not layer.weights]
-        layers += _license_layers(teacher.license, "teacher.license", replaceable=False)
-    layers += [
-        Layer(f"{layer.name} inherits {rule.id}", rule)
-        for layer in layers
-        if layer.rule is not None
-        for rule in rules()
-        if rule.id in inherited(layer.rule)
-    ]
-    return Route(shown, tuple(dict.fromkeys(layers)), tuple(warnings))
-
-
-def weights_rules(reference: str) -> frozenset[str]:
-    """Ids of the rules that bind weights, to see whether a student is of the teacher's family."""
-    return frozenset(layer.rule.id for layer in _weights_layers(reference)[0] if layer.rule is not None)
+        layers = (
+            *(layer for layer in layers if layer.rule is not None or not layer.settled_by_license),
+            *license_layers(teacher.license, "teacher.license", settled=False, subject=shown),
+        )
+    return Route(shown, with_inherited(layers), found.warnings)
 
 
 def host_of(endpoint: Endpoint) -> str:
@@ -132,17 +61,18 @@ def host_of(endpoint: Endpoint) -> str:
     return host
 
 
-def _endpoint_layers(endpoint: Endpoint, host: str) -> tuple[list[Layer], list[str]]:
-    for pattern, provider in _PROVIDERS:
-        if fnmatchcase(host, pattern):
-            return _provider_layers(provider, endpoint.model), []
-    warnings = []
-    if not _is_private(host):
-        warnings.append(
-            f"{host} is no provider that Potstill knows, so only the model's own terms were looked at; "
-            "if somebody else runs it, read theirs too"
-        )
-    return _served_layers(endpoint.model), warnings
+def _endpoint_route(endpoint: Endpoint, host: str) -> Route:
+    for provider in PROVIDERS:
+        if any(fnmatchcase(host, pattern) for pattern in provider.hosts):
+            return _provider_route(provider, endpoint.model)
+    found = _served_route(endpoint.model)
+    if _is_private(host):
+        return found
+    warning = (
+        f"{host} is no provider that Potstill knows, so only the model's own terms were looked at; "
+        "if somebody else runs it, read theirs too"
+    )
+    return Route(found.shown, found.layers, (warning, *found.warnings))
 
 
 def _is_private(host: str) -> bool:
@@ -152,44 +82,90 @@ def _is_private(host: str) -> bool:
         return "." not in host or host.endswith(_PRIVATE_ENDINGS)
 
 
-def _provider_layers(provider: str, model: str) -> list[Layer]:
+def _provider_route(provider: Provider, model: str) -> Route:
     """Terms of the provider for a model and, where it passes on others' models, the model's own."""
+    shown = f"{provider.name}:{model}"
     last = model.rpartition("/")[2]
     spellings = (model, last, last.removeprefix("ft:"), _BEDROCK_REGION.sub("", last))
-    found = {rule.id: rule for rule in matching_any([f"{provider}:{name}" for name in spellings], rules())}
-    if not found:
-        return [Layer(f"{provider}:{model}", None, weights=False)]
-    layers = [Layer(f"{provider}:{model}", rule, weights=False) for rule in found.values()]
-    passes_on = any(rule.has("inherits_model_terms") for rule in found.values())
-    if passes_on and not any(_names_model(provider, name) for name in spellings):
-        layers += _served_layers(model)
-    return layers
+    found = {rule.id: rule for rule in matching_any([f"{provider.name}:{name}" for name in spellings], rules())}
+    terms = [Layer(shown, rule, "service", False, subject=provider.name) for rule in found.values()]
+    terms = terms or [Layer(shown, None, "service", False, subject=provider.name)]
+    passes_on = provider.passes_on or any(rule.has("inherits_model_terms") for rule in found.values())
+    if not passes_on or any(_names_model(provider.name, name) for name in spellings):
+        return Route(shown, tuple(terms))
+    served = _served_route(model)
+    if provider.free_names and not any(layer.rule for layer in served.layers):
+        told = f"{shown} is a deployment whose name does not tell the model; that model's own terms bind too: read them"
+        return Route(shown, tuple(terms), (told,))
+    return Route(shown, (*terms, *served.layers), served.warnings)
+
+
+def _provider_named(name: str) -> Provider:
+    return next((one for one in PROVIDERS if one.name == name), Provider(name, ()))
 
 
 def _names_model(provider: str, model: str) -> bool:
     """Whether a rule speaks of this model by name, not only of everything that the provider serves."""
-    name = f"{provider}:{model}".casefold()
     patterns = (pattern for rule in rules() for pattern in rule.applies_to if pattern != f"{provider}:*")
-    return any(":" in pattern and fnmatchcase(name, pattern.casefold()) for pattern in patterns)
+    return any(":" in pattern and fits(f"{provider}:{model}", pattern) for pattern in patterns)
 
 
-def _served_layers(model: str) -> list[Layer]:
+def _served_route(model: str) -> Route:
     """What binds a model that somebody serves under this name: open weights, or a maker's hosted model passed on."""
-    name = model.partition(":")[0]  # without a variant such as :free or :8b
-    maker, slash, rest = name.partition("/")
-    hosted_only = any(fnmatchcase(name.casefold(), pattern) for pattern in _NEVER_WEIGHTS)
-    organisation = _ORGANISATIONS.get(maker.casefold(), maker)
-    if (found := _rules_of_weights(f"{organisation}{slash}{rest}")) and not hosted_only:
-        return [Layer(name, rule) for rule in found]
-    provider = _MAKERS.get(maker.casefold())
+    name = _without_variant(model)
+    maker, slash, rest = _maker(name)
+    hosted_only = _SIZE.search(rest) is None and any(
+        fnmatchcase(f"{maker}{slash}{rest}".casefold(), pattern) for pattern in NEVER_WEIGHTS
+    )
+    organisation = ORGANISATIONS.get(maker.casefold(), maker)
+    if not _weights_of(organisation, rest) and _weights_of(organisation, f"{maker}-{rest}"):
+        rest = f"{maker}-{rest}"  # Bedrock's deepseek.r1 leaves out what its maker says already
+    repository = f"{organisation}{slash}{rest}"
+    if slash and not hosted_only and (rules_of_weights(repository) or _weights_of(organisation, rest)):
+        return _renamed(hub_route(repository), f"hub:{repository}", model)
+    provider = MAKERS.get(maker.casefold())
     if slash and provider and _known_to_bind(provider, rest):
-        return _provider_layers(provider, rest)
-    bare = name.rpartition("/")[2]
+        return _provider_route(_provider_named(provider), rest)
+    bare = rest.rpartition("/")[2]
     if not _like_weights(bare):
-        for provider in _NAMED_EVERYWHERE:
-            if _names_model(provider, bare):
-                return _provider_layers(provider, bare)
-    return [Layer(model, None)]
+        for named in NAMED_EVERYWHERE:
+            if _names_model(named, bare):
+                return _provider_route(_provider_named(named), bare)
+    if hosted_only:
+        return Route(model, (Layer(model, None, subject=model),))
+    found = served_by_name(bare)
+    return _renamed(found, bare, model)
+
+
+def _weights_of(organisation: str, name: str) -> bool:
+    """Whether a name is an organisation's own open weights in another spelling, such as qwen/qwen-2.5-7b-instruct."""
+    return any(one.whole and one.organisation == organisation.casefold() for one in carried(name))
+
+
+def _renamed(found: Route, before: str, after: str) -> Route:
+    """The route with the model called as the recipe calls it."""
+    layers = tuple(replace(layer, name=after) if layer.name == before else layer for layer in found.layers)
+    return Route(after, layers, found.warnings)
+
+
+def _without_variant(model: str) -> str:
+    """A served name without what says how it is served: :free, Bedrock's :0, Vertex' @001, an ARN's account."""
+    name = model.rpartition("/")[2] if model.startswith("arn:") else model
+    head, colon, variant = name.partition(":")
+    if colon and (variant.casefold() in VARIANTS or variant.isdigit()):
+        name = head
+    return _BEDROCK_REGION.sub("", name.partition("@")[0])
+
+
+def _maker(name: str) -> tuple[str, str, str]:
+    """The maker before a slash, or before a dot as Bedrock writes it (meta.llama3-1-8b-instruct-v1); else none."""
+    maker, slash, rest = name.partition("/")
+    if slash:
+        return maker, slash, rest
+    found = _DOTTED_MAKER.match(name)
+    if found and (found["maker"] in MAKERS or found["maker"] in ORGANISATIONS):
+        return found["maker"], "/", found["rest"]
+    return "", "", name
 
 
 def _known_to_bind(provider: str, model: str) -> bool:
@@ -207,54 +183,4 @@ def _known_to_bind(provider: str, model: str) -> bool:
 def _like_weights(bare: str) -> bool:
     """Whether open weights of any organisation have such a name (gpt-oss-20b is no hosted GPT)."""
     names = {pattern.partition("/")[2] for rule in rules() for pattern in rule.applies_to if ":" not in pattern}
-    return any(fnmatchcase(bare.casefold(), name.casefold()) for name in names if name.strip("*"))
-
-
-def _weights_layers(reference: str) -> tuple[list[Layer], list[str]]:
-    parsed = parse_reference(reference)
-    if isinstance(parsed, HubReference):
-        return _hub_layers(parsed.repository), []
-    if isinstance(parsed, PathReference):
-        return _folder_layers(parsed.folder)
-    wheel = KNOWN_WHEELS.get((parsed.distribution, parsed.version))
-    if wheel is None:
-        return [Layer(reference, None)], []
-    upstream = [Layer(wheel.upstream, rule) for rule in matching(wheel.upstream, rules())]
-    return _license_layers(wheel.license, wheel.upstream, replaceable=False) + upstream, []
-
-
-def _hub_layers(repository: str) -> list[Layer]:
-    found = _rules_of_weights(repository)
-    return [Layer(f"hub:{repository}", rule) for rule in found] or [Layer(f"hub:{repository}", None)]
-
-
-def _rules_of_weights(repository: str) -> tuple[Rule, ...]:
-    if found := matching(repository, rules()):
-        return found
-    known = {wheel.upstream.casefold(): wheel.license for wheel in KNOWN_WHEELS.values()}
-    license_id = known.get(repository.casefold())
-    return matching(f"license:{license_id}", rules()) if license_id else ()
-
-
-def _folder_layers(folder: str) -> tuple[list[Layer], list[str]]:
-    """Layers of a model folder: the licences its card names, each ancestor, and where its config says it came from."""
-    lineage = read_lineage(folder)
-    layers = [
-        layer
-        for license_id in lineage.licenses
-        for layer in _license_layers(license_id, lineage.shown, replaceable=True)
-    ]
-    for base in lineage.base_models:
-        layers += _hub_layers(base)
-    origin = [Layer(f"hub:{name}", rule) for name in lineage.loaded_from for rule in _rules_of_weights(name)]
-    layers += origin
-    if not lineage.licenses and not origin:
-        layers.append(Layer(lineage.shown, None))
-    return layers, list(lineage.warnings)
-
-
-def _license_layers(license_id: str, source: str, replaceable: bool) -> list[Layer]:
-    """Layers of a licence id; `replaceable` where `teacher.license` may speak in place of an id that no rule knows."""
-    name = f"license:{license_id} ({source})"
-    found = matching(f"license:{license_id.strip()}", rules())
-    return [Layer(name, rule) for rule in found] or [Layer(name, None, weights=replaceable)]
+    return any(fits(bare, name) for name in names if name.strip("*")) or any(one.whole for one in carried(bare))
