@@ -62,6 +62,13 @@ def _row(name: str, metric: Mapping[str, Any], figures: Mapping[str, Any], basel
         "title": capital(figure_title(name)),
         "meaning": TASK[name].meaning if name in TASK else own,
         "cells": [cell(figures, one) for one in (f"teacher.{name}", name, *(f"{of}.{name}" for of in baselines))],
-        "retention": cell(figures, f"retention.{name}"),
+        "retention": _retention(name, metric, figures),
         "n": printed(prompts),
     }
+
+
+def _retention(name: str, metric: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, str]:
+    if f"retention.{name}" in figures:
+        return cell(figures, f"retention.{name}")
+    negative = (number(metric.get("low")) or 0) < 0
+    return {"value": "none", "interval": "the metric can be negative" if negative else "the teacher scores 0"}
