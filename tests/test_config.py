@@ -229,7 +229,7 @@ SECTION_KEYS = {
         "warmup_fraction", "weight_decay", "betas", "max_grad_norm", "precision", "seed",
         "checkpoint_every_s", "cross_tokenizer",
     },
-    "evaluate": {"judge", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed"},
+    "evaluate": {"judge", "task", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed"},
 }  # fmt: skip
 
 

@@ -25,7 +25,8 @@ PUBLIC = {
     ],
     "potstill.stats": [
         "Interval", "Verdict", "benjamini_hochberg", "clopper_pearson", "cluster_mean", "exponential", "holm",
-        "mcnemar", "median_ratio", "needed_n", "ratio_of_sums", "sign_flip", "smallest_p", "wilson", "within_margin",
+        "mcnemar", "median_ratio", "needed_n", "ratio_of_sums", "sign_flip", "smallest_p", "statistic_of_sums",
+        "wilson", "within_margin",
     ],
     "potstill.students": ["build_student"],
     "potstill.terms": [

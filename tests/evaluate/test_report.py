@@ -12,8 +12,9 @@ from sample_run import HOSTILE, sample_evaluation, write_sample_run
 
 from potstill.errors import PotstillError
 from potstill.evaluate import plots
+from potstill.evaluate.meanings import ACROSS_TOKENIZERS, WORDING
 from potstill.evaluate.report import write_report
-from potstill.evaluate.summary import ACROSS_TOKENIZERS, WORDING, format_interval, format_value, summary_lines
+from potstill.evaluate.summary import format_interval, format_value, summary_lines
 
 
 class Outline(HTMLParser):

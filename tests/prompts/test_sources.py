@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from potstill.config import Prompts
 from potstill.errors import RecipeError
+from potstill.exchanges.tables import csv_rows
 from potstill.prompts import PromptSet, load_prompts
 from potstill.prompts.sources import spelled
-from potstill.prompts.tables import csv_rows
 
 WORDS = ("kettle", "saddle", "spade", "cork", "lantern", "ladder", "bucket", "anvil", "chisel", "plough")
 TURNS = [[{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"What is a {one}?"},

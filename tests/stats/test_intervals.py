@@ -42,6 +42,24 @@ def test_plain_mean_is_scipys_bca() -> None:
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.02)
 
 
+def test_a_statistic_of_sums_is_the_ratio_where_it_is_one() -> None:
+    sums, counts = prompts(60, 0)
+    found = stats.statistic_of_sums(np.column_stack([sums, counts]), lambda rows: rows[:, 0] / rows[:, 1], seed=4)
+    expected = stats.ratio_of_sums(sums, counts, seed=4)
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    assert found.n == 60
+
+
+def test_a_statistic_that_a_resample_may_lack_has_no_ends() -> None:
+    columns = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    found = stats.statistic_of_sums(columns, lambda rows: rows[:, 0] / rows[:, 1])
+    assert (found.value, found.low, found.high, found.n) == (1, None, None, 3)
+    assert stats.statistic_of_sums([[2.0]], lambda rows: rows[:, 0]) == stats.Interval(2, None, None, 1)
+    for wrong in ([1.0], [], [[np.nan]]):
+        with pytest.raises(ValueError, match="one row a prompt"):
+            stats.statistic_of_sums(wrong, lambda rows: rows[:, 0])
+
+
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     covered = 0
     for seed in range(300):

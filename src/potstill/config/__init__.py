@@ -1,13 +1,14 @@
 """The recipe: what a person writes to describe one distillation, checked whole before anything is spent."""
 
+from potstill.config.conditions import FIGURES, Condition, parse_condition
+from potstill.config.evaluation import METRICS, Evaluate, OwnMetric, Task
 from potstill.config.load import load_recipe, recipe_from
-from potstill.config.recipe import FIGURES, Condition, Recipe, parse_condition
+from potstill.config.recipe import Recipe
 from potstill.config.screening import EvaluationSet, Judge, NearDuplicates, RepeatedNgrams, Screen
 from potstill.config.sections import (
     BatchFiles,
     Collect,
     Endpoint,
-    Evaluate,
     Export,
     FullSignals,
     FurtherTeacher,
@@ -37,6 +38,7 @@ from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Tr
 __all__ = [
     "FIGURES",
     "FIRST",
+    "METRICS",
     "BatchFiles",
     "Collect",
     "Condition",
@@ -55,6 +57,7 @@ __all__ = [
     "NoSignals",
     "Objective",
     "OnPolicy",
+    "OwnMetric",
     "Paper",
     "Permission",
     "Prices",
@@ -68,6 +71,7 @@ __all__ = [
     "ScratchStudent",
     "Screen",
     "Server",
+    "Task",
     "Teacher",
     "Term",
     "Terms",

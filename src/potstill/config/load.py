@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from potstill.config.evaluation import Task
 from potstill.config.recipe import Recipe
 from potstill.config.requests import read_files
 from potstill.config.sections import ModelStudent, PrunedStudent, ScratchStudent, Teacher
@@ -102,8 +103,12 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
         name: {rule: base / file for rule, file in getattr(recipe.export, name).items()}
         for name in ("licence_files", "notice_files")
     }
+    evaluate = recipe.evaluate
+    if evaluate.task is not None:
+        evaluate = evaluate.model_copy(update={"task": _placed_task(evaluate.task, base)})
     update = {
         "screen": screen,
+        "evaluate": evaluate,
         "export": recipe.export.model_copy(update=files),
         "prompts": prompts,
         "teacher": teacher,
@@ -113,3 +118,13 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
         "terms": terms,
     }
     return recipe.model_copy(update=update)
+
+
+def _placed_task(task: Task, base: Path) -> Task:
+    schema = base / task.json_schema if isinstance(task.json_schema, Path) else task.json_schema
+    functions = tuple(
+        one if one.file is None else one.model_copy(update={"function": str(base / one.function)})
+        for one in task.functions
+    )
+    references = base / task.references if task.references is not None else None
+    return task.model_copy(update={"references": references, "json_schema": schema, "functions": functions})

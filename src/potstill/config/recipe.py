@@ -1,16 +1,17 @@
 """The whole recipe: the parts together, and what only holds between them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from potstill.config import teachers as several
+from potstill.config.conditions import parse_condition
+from potstill.config.evaluation import Evaluate
 from potstill.config.requests import TOOL_CHOICES, tool_names
 from potstill.config.screening import Screen
 from potstill.config.sections import (
     Collect,
-    Evaluate,
     Export,
     FullSignals,
     FurtherTeacher,
@@ -27,20 +28,7 @@ from potstill.config.sections import (
 )
 from potstill.config.training import Objective, Train
 
-FIGURES = (
-    "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "chrf", "parameter_ratio", "decode_speedup",
-    "prefill_speedup", "peak_memory_ratio", "size_ratio", "unmatched_l1",
-)  # fmt: skip
-
 _SERVERS_REPORT = 20  # the limit of top_logprobs in the OpenAI-compatible interface
-
-
-class Condition(Section):
-    """One line of `accept:`, such as `top1_agreement: ">= 0.60"`."""
-
-    figure: str
-    operator: Literal[">=", "<="]
-    threshold: float
 
 
 class Recipe(Section):
@@ -62,9 +50,11 @@ class Recipe(Section):
 
     @field_validator("accept")
     @classmethod
-    def _conditions_parse(cls, accept: Mapping[str, str]) -> Mapping[str, str]:
-        for figure, text in accept.items():
-            parse_condition(figure, text)
+    def _conditions_parse(cls, accept: Mapping[str, str], given: ValidationInfo) -> Mapping[str, str]:
+        evaluate = given.data.get("evaluate")
+        if isinstance(evaluate, Evaluate):  # a wrong section has its own error
+            for figure, text in accept.items():
+                parse_condition(figure, text, evaluate.task_metrics)
         return accept
 
     @model_validator(mode="after")
@@ -264,18 +254,3 @@ def _check_objective(objective: Objective, signals: str, local: bool) -> None:
         )
     if signals in ("sampled", "top_k") and objective.temperature != 1:
         raise ValueError(f"train.objective.temperature: {signals} signals hold for temperature 1; take signals full")
-
-
-def parse_condition(figure: str, text: str) -> Condition:
-    """Read one line of `accept:`. Baselines' figures are written `initial_student.kl_nats`."""
-    known = figure.rpartition(".")[2] in FIGURES and figure.rpartition(".")[0] in ("", "initial_student", "fine_tuning")
-    if not known:
-        raise ValueError(f"accept: no figure is called {figure!r}; there are {', '.join(FIGURES)}")
-    operator, _, number = text.strip().partition(" ")
-    try:
-        threshold = float(number)
-    except ValueError:
-        threshold = float("nan")
-    if operator not in (">=", "<=") or threshold != threshold:
-        raise ValueError(f'accept.{figure}: {text!r} is not a condition; write ">= 0.60" or "<= 0.9"')
-    return Condition(figure=figure, operator=">=" if operator == ">=" else "<=", threshold=threshold)

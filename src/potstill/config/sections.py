@@ -285,17 +285,6 @@ class ScratchStudent(Section):
 Student = Annotated[PrunedStudent | ModelStudent | ScratchStudent, Field(discriminator="kind")]
 
 
-class Evaluate(Section):
-    """What is measured on the held-out prompts."""
-
-    judge: None = None
-    baselines: tuple[Literal["initial_student", "fine_tuning"], ...] = ("initial_student",)
-    resamples: int = Field(default=2000, ge=100)
-    speed_prompts: int = Field(default=6, ge=1)  # timed pairs, teacher and student in turn
-    speed_new_tokens: int = Field(default=24, ge=2)
-    seed: int = 0
-
-
 Paper = Literal["cyclonedx", "spdx", "croissant"]
 
 

@@ -1,7 +1,7 @@
 """Whether to ship: the recipe's `accept:` set against measured figures, on the unfavourable end of each interval."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from potstill.config import Condition, parse_condition
@@ -15,19 +15,23 @@ MIN_PROMPTS: Final = 20  # with fewer held-out prompts nothing is concluded abou
 EXIT_CODES: Final = {"ship": 0, "no ship": 3, "inconclusive": 5}
 
 
-def decide(figures: Mapping[str, Figure], accept: Mapping[str, str]) -> dict[str, Any]:
+def decide(figures: Mapping[str, Figure], accept: Mapping[str, str], task: Collection[str] = ()) -> dict[str, Any]:
     """The decision in one word, with its exit code, its reason in one sentence and each condition's outcome.
 
     A condition is met ("yes") when the whole interval lies on the right side of the threshold, missed ("no") when
     the whole interval lies on the wrong side, and "undecided" otherwise; then `needed_n` says how many cases would
     decide it. *ship*: all are met. *no ship*: any is missed. *inconclusive*: the rest. A figure without an interval
-    (an exact ratio of sizes) is decided on its value. A figure that was not measured is undecided, and so is a
-    fidelity figure from fewer than 20 prompts.
+    (an exact ratio of sizes) is decided on its value. A figure that was not measured is undecided, and so is a figure
+    over prompts (fidelity, and the metrics of the recipe's `task`) from fewer than 20 prompts or without an interval.
 
     Where `accept:` asks nothing there is nothing to decide: the word is "inconclusive", the exit code 0.
     Raises ValueError on a condition that `config.parse_condition` refuses.
     """
-    conditions = [_outcome(parse_condition(name, text), figures.get(name)) for name, text in accept.items()]
+    asked = [parse_condition(name, text, task) for name, text in accept.items()]
+    over_prompts = {*FIDELITY, *task}
+    conditions = [
+        _outcome(one, figures.get(one.figure), one.figure.rpartition(".")[2] in over_prompts) for one in asked
+    ]
     if not conditions:
         reason = "the recipe's accept: asks nothing"
         return {"word": "inconclusive", "exit_code": 0, "reason": reason, "conditions": []}
@@ -41,10 +45,10 @@ def decide(figures: Mapping[str, Figure], accept: Mapping[str, str]) -> dict[str
     }
 
 
-def _outcome(condition: Condition, figure: Figure | None) -> dict[str, Any]:
+def _outcome(condition: Condition, figure: Figure | None, over_prompts: bool) -> dict[str, Any]:
     """One condition's entry in evaluation.json; `why` puts the outcome in words."""
     measured = figure if figure is not None and math.isfinite(figure.value) else None
-    met, needed, why = _judge(condition, measured)
+    met, needed, why = _judge(condition, measured, over_prompts)
     return {
         "figure": condition.figure,
         "operator": condition.operator,
@@ -58,7 +62,7 @@ def _outcome(condition: Condition, figure: Figure | None) -> dict[str, Any]:
     }
 
 
-def _judge(condition: Condition, figure: Figure | None) -> tuple[str, int | None, str]:
+def _judge(condition: Condition, figure: Figure | None, over_prompts: bool) -> tuple[str, int | None, str]:
     """The outcome ("yes", "no" or "undecided"), the cases that would decide it, and why in words."""
     title = figure_title(condition.figure)
     if figure is None:
@@ -71,18 +75,19 @@ def _judge(condition: Condition, figure: Figure | None) -> tuple[str, int | None
     low = figure.value if figure.low is None else figure.low
     high = figure.value if figure.high is None else figure.high
     at_least = condition.operator == ">="
-    fidelity = condition.figure.rpartition(".")[2] in FIDELITY
-    if fidelity and figure.n < MIN_PROMPTS:
+    if over_prompts and figure.n < MIN_PROMPTS:
         needed = max(needed_n(figure.value, low, high, figure.n, condition.threshold) or 0, MIN_PROMPTS)
         held_out = f"{plural(figure.n, 'held-out prompt')}, and nothing can be concluded from fewer than {MIN_PROMPTS}"
         return "undecided", needed, f"{shown} on {held_out}"
+    if over_prompts and not interval:
+        return "undecided", None, f"{shown}, and its prompts give no interval"
     within = f"{shown} (95 % interval {interval})" if interval else shown
     if (low >= condition.threshold) if at_least else (high <= condition.threshold):
         return "yes", None, f"{within}, {'at least' if at_least else 'at most'} {asked}"
     if (high < condition.threshold) if at_least else (low > condition.threshold):
         return "no", None, f"{within}, {'below' if at_least else 'above'} {asked}"
     needed_cases = needed_n(figure.value, low, high, figure.n, condition.threshold)
-    unit = "held-out prompts" if fidelity else "timed pairs"
+    unit = "held-out prompts" if over_prompts else "timed pairs"
     more = f"about {_rounded_up(needed_cases):,} {unit}" if needed_cases else "no number of cases"
     return "undecided", needed_cases, f"{within}, on both sides of {asked}; {more} would decide it"
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from potstill.evaluate.summary import BASELINES, mapping, mappings, number
+from potstill.evaluate.meanings import BASELINES
+from potstill.evaluate.summary import mapping, mappings, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from potstill.evaluate.decision import MIN_PROMPTS
+from potstill.evaluate.meanings import BASELINES, WORDING
 from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
 from potstill.evaluate.reporting.screening import read_screening_summary, screening_section
 from potstill.evaluate.reporting.sections import (
@@ -29,10 +30,9 @@ from potstill.evaluate.reporting.tables import (
     slice_row,
     terms_table,
 )
+from potstill.evaluate.reporting.task import task_section
 from potstill.evaluate.reporting.wording import capital, printed, role_title, time_of_day, value_of
 from potstill.evaluate.summary import (
-    BASELINES,
-    WORDING,
     across_tokenizers,
     figures_shown,
     mapping,
@@ -79,6 +79,7 @@ def view_of(folder: Path) -> dict[str, Any]:
         "examples_folded": [example_row(example) for example in folded],
         "baselines": [BASELINES[name] for name in baselines],
         "figures": [figure_row(name, evaluation, baselines) for name in figures_shown(evaluation)],
+        "task": task_section(evaluation, baselines),
         "slices": [slice_row(entry) for entry in mappings(evaluation.get("slices"))],
         "models": models_table(models, across_tokenizers(evaluation)),
         "data": data_table(mapping(evaluation.get("data"))),

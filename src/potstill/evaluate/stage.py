@@ -24,8 +24,10 @@ from potstill.evaluate.fidelity import (
     fidelity_figures,
     with_prefix,
 )
+from potstill.evaluate.grading import grade_models
 from potstill.evaluate.held_out import HeldOut, held_out
 from potstill.evaluate.models import exact, load_teachers, model_facts, size_ratios, teacher_facts
+from potstill.evaluate.references import References, read_references
 from potstill.evaluate.report import write_report
 from potstill.evaluate.speed import in_texts, peak_memory_bytes, time_models
 from potstill.models.local import LocalModel
@@ -52,6 +54,7 @@ class _Subject:
 
 def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
     """Measure, decide, and write evaluation.json and report.html."""
+    references = _references(recipe, folder, reporter)
     teachers, teacher_folders = load_teachers(recipe, reporter)
     teacher, teacher_folder = teachers.get(FIRST), teacher_folders.get(FIRST)
     homes = _homes(recipe, folder)
@@ -71,10 +74,15 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
     models |= teacher_facts(teachers, teacher_folders, subjects["student"].positions)
     if teacher is not None:
         figures |= size_ratios(models)
+    task = None
+    if references is not None:
+        answered = {name: (one.model, one.answers) for name, one in subjects.items()}
+        task = grade_models(recipe, references, held, teachers, answered, reporter)
+        figures |= task.figures
     reporter.say("timing teacher and student in turn")
     figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
     untrained = subjects.get("initial_student")
-    decision = decide(figures, recipe.accept)
+    decision = decide(figures, recipe.accept, recipe.evaluate.task_metrics)
     evaluation = {
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -86,12 +94,13 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
             subjects["student"].positions,
             untrained.positions if untrained else None,
         ),
-        "examples": _examples(held.answers, subjects),
+        "examples": _examples(held.answers, subjects, task.shown if task is not None else None),
         "models": models,
         "data": _data(folder),
         "terms": _marker(folder, "terms"),
         "machine": _machine(folder),
         "seconds": {name: _seconds(folder, name) for name in ("prompts", "collect", "screen", "train")},
+        **({"task": task.facts} if task is not None else {}),
     }
     _write(folder / "evaluation.json", evaluation)
     write_report(folder)
@@ -99,6 +108,15 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         ("evaluation.json", "report.html"),
         {"decision": decision["word"], "figures": {name: figure.value for name, figure in figures.items()}},
     )
+
+
+def _references(recipe: Recipe, folder: Path, reporter: Reporter) -> References | None:
+    """The references of the recipe's task, read before any model is loaded; None without a task."""
+    if recipe.evaluate.task is None:
+        return None
+    found = read_references(recipe, recipe.evaluate.task, folder)
+    reporter.say(found.line())
+    return found
 
 
 def _homes(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -170,7 +188,9 @@ def _speeds(
     }
 
 
-def _examples(held: Sequence[Answer], subjects: Mapping[str, _Subject]) -> list[dict[str, Any]]:
+def _examples(
+    held: Sequence[Answer], subjects: Mapping[str, _Subject], references: Sequence[str | None] | None
+) -> list[dict[str, Any]]:
     """Answers side by side, from the best followed to the worst, evenly spaced: no picking of good ones."""
     student = subjects["student"]
     found, lengths = student.positions, student.positions.lengths
@@ -185,6 +205,7 @@ def _examples(held: Sequence[Answer], subjects: Mapping[str, _Subject]) -> list[
             "initial_student": initial.answers[index] if initial else None,
             "top1_agreement": float(agree[index]) if agree is not None else None,
             "kl_nats": float(kl[index]) if found.kl is not None else None, "chrf": student.chrf[index],
+            **({"reference": references[index]} if references is not None else {}),
         }
         for index in shown.tolist()
     ]  # fmt: skip

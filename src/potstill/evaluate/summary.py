@@ -1,89 +1,14 @@
-"""Figures in words: titles, meanings and number formats shared by the decision, the report and the command line."""
+"""Figures in words: titles and number formats shared by the decision, the report and the command line."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
+
+from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, TASK, WORDING
 
 NOT_MEASURED: Final = "not measured"
-BASELINES: Final = {"initial_student": "initial student", "fine_tuning": "plain fine-tuning"}
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """How a figure is called, what it tells a reader who knows no statistics, and how its numbers are written."""
-
-    title: str
-    meaning: str
-    style: Literal["share", "nats", "ratio", "score", "distance"]
-
-
-WORDING: Final[Mapping[str, Wording]] = {
-    "top1_agreement": Wording(
-        "top-1 agreement",
-        "How often the student's most likely next token is the teacher's, over every token of the teacher's answers. "
-        "Higher is better; 100 % is a student that never differs.",
-        "share",
-    ),
-    "kl_nats": Wording(
-        "KL divergence",
-        "How far the student's probabilities are from the teacher's, for each token. Lower is better; 0 is identical.",
-        "nats",
-    ),
-    "total_variation": Wording(
-        "total variation",
-        "The share of probability that the student puts on other tokens than the teacher does. Lower is better; one "
-        "minus this is the acceptance rate to expect of the student as the teacher's draft model.",
-        "share",
-    ),
-    "perplexity_ratio": Wording(
-        "perplexity ratio",
-        "How much more surprised the student is by the teacher's answers than the teacher itself. Lower is better; "
-        "1 is no more surprised.",
-        "ratio",
-    ),
-    "unmatched_l1": Wording(
-        "unmatched vocabulary",
-        "How unlike the two models spread probability over the tokens that only one of them has, whatever those tokens "
-        "are. Lower is better; from 0 to 2.",
-        "distance",
-    ),
-    "chrf": Wording(
-        "chrF",
-        "Overlap of letters and words between the student's own answers and the teacher's, from 0 to 100. Higher is "
-        "better; answers that say the same in other words score low.",
-        "score",
-    ),
-    "parameter_ratio": Wording("parameters", "The student's parameters relative to the teacher's.", "ratio"),
-    "size_ratio": Wording("size on disk", "The student's weight files relative to the teacher's.", "ratio"),
-    "decode_speedup": Wording(
-        "decode speed-up",
-        "How many times faster than the teacher the student writes an answer, token after token, on this machine.",
-        "ratio",
-    ),
-    "prefill_speedup": Wording(
-        "prefill speed-up", "How many times faster than the teacher the student reads a prompt.", "ratio"
-    ),
-    "peak_memory_ratio": Wording(
-        "peak memory", "The student's largest use of memory while answering, relative to the teacher's.", "ratio"
-    ),
-}
-
-# What the same figures mean where teacher and student cut a text into different tokens (docs/evaluation.md).
-ACROSS_TOKENIZERS: Final[Mapping[str, str]] = {
-    "top1_agreement": "How often the two models find the same next piece of text most likely, over every group of "
-    "tokens that write the same bytes in both. Higher is better. Not comparable with students of the same tokenizer.",
-    "kl_nats": "How far the student's probabilities are from the teacher's at each group, over what both vocabularies "
-    "can tell apart: the least that the divergence between texts can be. Lower is better; 0 is identical.",
-    "total_variation": "The share of probability that the student puts on other text than the teacher does at each "
-    "group, as far as both vocabularies can tell. Lower is better.",
-    "perplexity_ratio": "How much more surprised the student is by each byte of the teacher's answers than the teacher "
-    "itself. Lower is better; 1 is no more surprised. A ratio by the byte is nearer to 1 than one by the token.",
-    "decode_speedup": "How many times as many bytes of text the student writes in a second as the teacher, on this "
-    "machine.",
-    "prefill_speedup": "How many times faster than the teacher the student reads the same prompts.",
-}
 _ONLY_ACROSS = ("unmatched_l1",)
+_WORDED: Final = {**WORDING, **TASK}
 
 
 def across_tokenizers(evaluation: Mapping[str, Any]) -> bool:
@@ -111,7 +36,9 @@ def number(value: Any) -> float | None:
 def figure_title(name: str) -> str:
     """What a figure is called in text, with its baseline: "KL divergence of the initial student"."""
     baseline, _, base = name.rpartition(".")
-    title = WORDING[base].title if base in WORDING else base.replace("_", " ")
+    title = _WORDED[base].title if base in _WORDED else base.replace("_", " ")
+    if baseline == "retention":
+        return f"retention of {title}"
     return f"{title} of {BASELINES.get(baseline, baseline.replace('_', ' '))}" if baseline else title
 
 
@@ -148,7 +75,9 @@ def summary_lines(evaluation: Mapping[str, Any]) -> list[str]:
     if across_tokenizers(evaluation):
         lines.append("  different tokenizers: agreement and KL are over groups of tokens that write the same bytes")
     conditions = {str(entry.get("figure")): entry for entry in mappings(decision.get("conditions"))}
-    key = ("top1_agreement", "kl_nats", "chrf", "decode_speedup", "parameter_ratio")
+    key: tuple[str, ...] = ("top1_agreement", "kl_nats", "chrf", "decode_speedup", "parameter_ratio")
+    task = mapping(mapping(evaluation.get("task")).get("metrics"))
+    key += tuple(f"{of}{name}" for name in task for of in ("", "retention."))
     names = [name for name in key if name in figures] + [name for name in conditions if name not in key]
     width = max((len(figure_title(name)) for name in names), default=0)
     for name in names:
@@ -189,8 +118,10 @@ def _asked(condition: Mapping[str, Any] | None) -> str:
 
 
 def _style(name: str) -> str:
-    base = name.rpartition(".")[2]
-    return WORDING[base].style if base in WORDING else "score"
+    model, _, base = name.rpartition(".")
+    if model == "retention":
+        return "share"
+    return _WORDED[base].style if base in _WORDED else "distance"  # a metric of the user's own
 
 
 def _scale(name: str) -> float:

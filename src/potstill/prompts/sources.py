@@ -17,7 +17,7 @@ from potstill.exchanges import (
     read_exchanges,
     rows,
 )
-from potstill.prompts.tables import csv_rows, dataset_rows, json_rows, parquet_rows
+from potstill.exchanges.tables import csv_rows, dataset_rows, json_rows, parquet_rows
 
 LOGS = ("chat_log", "fine_tuning", "litellm", "batch")
 # What a logged message may carry without saying anything by it.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from potstill.config import Endpoint, Recipe, Screen, Teacher, Terms
+from potstill.config import Endpoint, Recipe, Screen, Task, Teacher, Terms
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
@@ -175,18 +175,33 @@ def _evaluate_reads(recipe: Recipe) -> Mapping[str, Any]:
         "name": recipe.name,
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
         **_several(recipe, "model", "sha256", "weight", "tags"),
-        "evaluate": recipe.evaluate.model_dump(mode="json"),
+        "evaluate": recipe.evaluate.model_dump(mode="json", exclude={"task"}),
         "uses": sorted(recipe.collect.uses),
         "accept": dict(recipe.accept),
         **screened,
+        **({"task": _task_reads(recipe, recipe.evaluate.task)} if recipe.evaluate.task is not None else {}),
+    }
+
+
+def _task_reads(recipe: Recipe, task: Task) -> dict[str, Any]:
+    """What is compared with references, and the files that hold them, a schema or a function."""
+    schema = task.json_schema
+    source = recipe.prompts.source if task.references is None else task.references
+    return {
+        "task": task.model_dump(mode="json"),
+        "references_file": hash_of_all(source),
+        "json_schema_file": hash_or_absent(schema) if isinstance(schema, Path) else None,
+        "functions": [hash_or_absent(one.file) if one.file is not None else None for one in task.functions],
     }
 
 
 def _export_reads(recipe: Recipe) -> Mapping[str, Any]:
     given = (recipe.export.licence_files, recipe.export.notice_files)
     texts = [{rule: hash_or_absent(path) for rule, path in one.items()} for one in given]
-    # The papers tell of all of the recipe, and name every layer's terms.
-    return {"recipe": _filled(recipe), "layers": layers(recipe), **({"texts": texts} if any(texts) else {})}
+    told = _filled(recipe)  # the papers tell of all of the recipe, and name every layer's terms
+    if recipe.evaluate.task is None:
+        del told["evaluate"]["task"]  # as it was before there was any: a finished run stays finished
+    return {"recipe": told, "layers": layers(recipe), **({"texts": texts} if any(texts) else {})}
 
 
 def layers(recipe: Recipe) -> list[dict[str, Any]]:
@@ -377,6 +392,8 @@ def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
         found, grown = grow(recipe, recipe.prompts.grow, found, folder, reporter)
         outputs += OUTPUTS
     write_prompts(with_tools(found.prompts, recipe.collect.tools or ()), folder / "prompts.parquet")
+    if recipe.evaluate.task is not None:  # before anything is paid for, not when the student is there
+        _check_task(recipe, recipe.evaluate.task, folder, reporter)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,
@@ -384,3 +401,11 @@ def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
         "refused": found.refused, "refused_for": dict(found.refused_for), **grown,
     }  # fmt: skip
     return StageResult(tuple(outputs), facts)
+
+
+def _check_task(recipe: Recipe, task: Task, folder: Path, reporter: Reporter) -> None:
+    from potstill.evaluate.metrics import text_metrics
+    from potstill.evaluate.references import read_references
+
+    text_metrics(task)
+    reporter.say(read_references(recipe, task, folder).line())

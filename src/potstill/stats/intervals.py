@@ -1,8 +1,8 @@
 """Intervals for means and ratios over prompts, by resampling whole prompts, and for ratios of timings."""
 
 import math
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +71,33 @@ def ratio_of_sums(numerators: ArrayLike, denominators: ArrayLike, *, resamples: 
     return Interval(value, low, high, tops.size)
 
 
+def statistic_of_sums(
+    columns: ArrayLike, statistic: Callable[[Floats], Floats], *, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """A statistic of sums over prompts, such as macro-F1 of counts, with prompts resampled whole; BCa as above.
+
+    `columns` are (prompts, k); `statistic` takes sums (m, k) to values (m,), each from one row. Equal `seed`,
+    `resamples` and number of prompts draw the prompts that `ratio_of_sums` draws. With one prompt, or where a resample
+    has no finite value, both ends are None.
+    """
+    table = np.asarray(columns, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] == 0 or not np.isfinite(table).all():
+        raise ValueError("columns must be finite numbers, one row a prompt, at least one row")
+    n, total = table.shape[0], table.sum(axis=0)
+    value = float(statistic(total[None])[0])
+    if n == 1:
+        return Interval(value, None, None, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = np.concatenate(
+            [statistic(_times_drawn(chosen, n) @ table) for chosen in _drawn_prompts(n, resamples, seed)]
+        )
+        left_out = statistic(total - table)
+    if not (math.isfinite(value) and np.isfinite(drawn).all() and np.isfinite(left_out).all()):
+        return Interval(value, None, None, n)
+    low, high = _bca(value, drawn, left_out)
+    return Interval(value, low, high, n)
+
+
 def exponential(interval: Interval) -> Interval:
     """exp of a figure and of its ends: a mean log ratio becomes a ratio, such as that of two perplexities."""
     low, high = (None if end is None else math.exp(end) for end in (interval.low, interval.high))
@@ -128,14 +155,26 @@ def _vector(values: ArrayLike, name: str) -> Floats:
 
 def _resample(tops: Floats, bottoms: Floats, resamples: int, seed: int) -> Floats:
     """The ratio in each of `resamples` draws of all prompts with replacement."""
+    ratios = []
+    for chosen in _drawn_prompts(tops.size, resamples, seed):
+        with np.errstate(divide="ignore", invalid="ignore"):  # the caller looks for what is not finite
+            ratios.append(tops[chosen].sum(axis=1) / bottoms[chosen].sum(axis=1))
+    return np.concatenate(ratios)
+
+
+def _drawn_prompts(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Indices (m, n) of drawn prompts, some resamples at a time; the same for equal arguments."""
     draw = np.random.default_rng(seed)
-    n, ratios = tops.size, np.empty(resamples)
     rows = max(1, _ENTRIES_AT_ONCE // n)
     for start in range(0, resamples, rows):
-        chosen: NDArray[Any] = draw.integers(0, n, size=(min(rows, resamples - start), n))
-        with np.errstate(divide="ignore", invalid="ignore"):  # the caller looks for what is not finite
-            ratios[start : start + rows] = tops[chosen].sum(axis=1) / bottoms[chosen].sum(axis=1)
-    return ratios
+        yield draw.integers(0, n, size=(min(rows, resamples - start), n))
+
+
+def _times_drawn(chosen: NDArray[np.int64], n: int) -> Floats:
+    """(m, n) how often each prompt is among those chosen (m, n)."""
+    rows = np.arange(len(chosen))[:, None] * n
+    counts: Floats = np.bincount((chosen + rows).ravel(), minlength=chosen.size).reshape(-1, n).astype(np.float64)
+    return counts
 
 
 def _bca(value: float, drawn: Floats, left_out: Floats) -> tuple[float, float]:

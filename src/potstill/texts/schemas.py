@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
+
+from potstill.errors import RecipeError
 
 _SHOWN = 120  # characters of a reason
 
@@ -39,6 +42,24 @@ class JsonSchema:
         except Unresolvable as unknown:
             raise ValueError(f"the JSON Schema refers to {_short(str(unknown))}, which is not in it") from None
         return None if fault is None else f"{_place(fault)}{_short(fault.message)}"
+
+
+def read_schema(given: Path | Mapping[str, Any], setting: str) -> JsonSchema:
+    """The schema that a recipe's `setting` names or holds. Raises RecipeError where there is none."""
+    if isinstance(given, Path):
+        setting = f"{setting}: {given}"
+        try:
+            given = json.loads(given.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecipeError(f"{setting}: cannot be read ({error.strerror})") from None
+        except (ValueError, RecursionError) as error:
+            raise RecipeError(f"{setting}: not JSON ({error})") from None
+    if not isinstance(given, Mapping):
+        raise RecipeError(f"{setting}: not a JSON Schema; it must be an object")
+    try:
+        return JsonSchema(given)
+    except ValueError as error:
+        raise RecipeError(f"{setting}: {error}") from None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -1,6 +1,5 @@
 """The screens that look at one answer alone, each by the name of its reason."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from potstill.store.journal import Row
 from potstill.texts.languages import foreign, known_languages
 from potstill.texts.refusals import refusal
 from potstill.texts.repetition import repeated_share
-from potstill.texts.schemas import JsonSchema
+from potstill.texts.schemas import read_schema
 
 Detail = str
 Look = Callable[[str], Detail | None]  # an answer's text to what is wrong with it; None where nothing is
@@ -59,21 +58,8 @@ def _repeated(limit: RepeatedNgrams, text: str) -> Detail | None:
 
 
 def _schema(given: Path | Mapping[str, Any]) -> Look:
-    where = "screen.json_schema"
-    if isinstance(given, Path):
-        where = f"{where}: {given}"
-        try:
-            given = json.loads(given.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecipeError(f"{where}: cannot be read ({error.strerror})") from None
-        except (ValueError, RecursionError) as error:
-            raise RecipeError(f"{where}: not JSON ({error})") from None
-    if not isinstance(given, Mapping):
-        raise RecipeError(f"{where}: not a JSON Schema; it must be an object")
-    try:
-        schema = JsonSchema(given)
-    except ValueError as error:
-        raise RecipeError(f"{where}: {error}") from None
+    schema = read_schema(given, "screen.json_schema")
+    where = f"screen.json_schema: {given}" if isinstance(given, Path) else "screen.json_schema"
 
     def failure(text: str) -> Detail | None:
         try:

@@ -8,9 +8,9 @@ from markupsafe import Markup
 from potstill.config import called
 from potstill.evaluate import plots
 from potstill.evaluate.decision import FIDELITY, MIN_PROMPTS
+from potstill.evaluate.meanings import BASELINES
 from potstill.evaluate.reporting.wording import capital, cell, millions, printed, role_title, unbroken, value_of
 from potstill.evaluate.summary import (
-    BASELINES,
     NOT_MEASURED,
     across_tokenizers,
     asked,
@@ -26,7 +26,11 @@ from potstill.evaluate.summary import (
 _EXAMPLES_OPEN = 3  # the others are folded away, so that a phone gets to the figures
 
 
-_ANSWERS: Final = (("teacher", "Teacher"), ("student", "Student"), ("initial_student", "Initial student"))
+_ANSWERS: Final = (
+    ("reference", "Reference"), ("teacher", "Teacher"), ("student", "Student"), ("initial_student", "Initial student"),
+)  # fmt: skip
+_OPTIONAL: Final = ("reference", "initial_student")
+_TIMED: Final = ("decode_speedup", "prefill_speedup")
 
 
 def decision_section(decision: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def _condition(entry: Mapping[str, Any]) -> dict[str, str]:
         "interval": format_interval(name, entry.get("low"), entry.get("high"), precise=True) or exact,
         "met": {"yes": "met", "no": "missed"}.get(str(entry.get("met")), "undecided"),
         "needed": "" if number(needed) is None else printed(needed),
-        "cases": "prompts" if name.rpartition(".")[2] in FIDELITY else "timings",
+        "cases": "timings" if name.rpartition(".")[2] in _TIMED else "prompts",
     }
 
 
@@ -169,6 +173,6 @@ def spread_examples(examples: list[Mapping[str, Any]]) -> tuple[list[Mapping[str
 def example_row(example: Mapping[str, Any]) -> dict[str, Any]:
     """One held-out prompt with each model's answer and the scores of the student's."""
     names = ("top1_agreement", "kl_nats", "chrf")
-    answers = [(title, example.get(key)) for key, title in _ANSWERS if key != "initial_student" or example.get(key)]
+    answers = [(title, example.get(key)) for key, title in _ANSWERS if key not in _OPTIONAL or example.get(key)]
     scores = [f"{capital(figure_title(name))} {format_value(name, example.get(name))}" for name in names]
     return {"prompt": printed(example.get("prompt")), "answers": answers, "scores": " · ".join(scores)}

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from potstill.config import called
+from potstill.evaluate.meanings import BASELINES, WORDING
 from potstill.evaluate.reporting.wording import capital, cell, printed, role_title
 from potstill.evaluate.summary import (
-    BASELINES,
     NOT_MEASURED,
-    WORDING,
     figure_title,
     format_interval,
     format_value,

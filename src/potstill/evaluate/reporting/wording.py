@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from potstill.evaluate.meanings import BASELINES
 from potstill.evaluate.summary import (
-    BASELINES,
     NOT_MEASURED,
     format_interval,
     format_value,

@@ -1,4 +1,4 @@
-"""Rows of tables that hold prompts, a batch at a time: CSV, Parquet, and Hugging Face dataset folders."""
+"""Rows of tables of prompts or references, a batch at a time: CSV, Parquet, and Hugging Face dataset folders."""
 
 import csv
 import io
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from potstill.errors import PotstillError, RecipeError
-from potstill.exchanges import Unreadable, opened, rows
+from potstill.exchanges.record import Unreadable
+from potstill.exchanges.rows import opened, rows
 
 _ROWS_A_BATCH = 1024
 _SPLIT = re.compile(r"(?:^|[-_./])(train|training|test|testing|eval|validation|valid|val|dev)(?:[-_./]|$)")
@@ -96,8 +97,11 @@ def dataset_rows(folder: Path, columns: tuple[str, ...], split: str | None) -> I
             yield from json_rows(path)
 
 
-def json_rows(path: Path) -> Iterator[Located]:
-    """The objects of a JSONL file. Raises RecipeError with file and line on the first that is none."""
+def json_rows(path: Path, setting: str = "prompts.source") -> Iterator[Located]:
+    """The objects of a JSONL file. Raises RecipeError with file and line on the first that is none.
+
+    `setting` is the recipe's key that names the file, for the error of one that cannot be read.
+    """
     try:
         for found in rows(path):
             if isinstance(found, Unreadable):
@@ -106,7 +110,7 @@ def json_rows(path: Path) -> Iterator[Located]:
     except PotstillError as error:
         if isinstance(error, RecipeError):
             raise
-        raise RecipeError(f"prompts.source: {error}") from None
+        raise RecipeError(f"{setting}: {error}") from None
 
 
 def dataset_files(folder: Path, split: str | None) -> list[Path]:

@@ -1,0 +1,114 @@
+"""What each figure is called and tells a reader who knows no statistics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+BASELINES: Final = {"initial_student": "initial student", "fine_tuning": "plain fine-tuning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a figure is called, what it tells a reader who knows no statistics, and how its numbers are written."""
+
+    title: str
+    meaning: str
+    style: Literal["share", "nats", "ratio", "score", "distance"]
+
+
+WORDING: Final[Mapping[str, Wording]] = {
+    "top1_agreement": Wording(
+        "top-1 agreement",
+        "How often the student's most likely next token is the teacher's, over every token of the teacher's answers. "
+        "Higher is better; 100 % is a student that never differs.",
+        "share",
+    ),
+    "kl_nats": Wording(
+        "KL divergence",
+        "How far the student's probabilities are from the teacher's, for each token. Lower is better; 0 is identical.",
+        "nats",
+    ),
+    "total_variation": Wording(
+        "total variation",
+        "The share of probability that the student puts on other tokens than the teacher does. Lower is better; one "
+        "minus this is the acceptance rate to expect of the student as the teacher's draft model.",
+        "share",
+    ),
+    "perplexity_ratio": Wording(
+        "perplexity ratio",
+        "How much more surprised the student is by the teacher's answers than the teacher itself. Lower is better; "
+        "1 is no more surprised.",
+        "ratio",
+    ),
+    "unmatched_l1": Wording(
+        "unmatched vocabulary",
+        "How unlike the two models spread probability over the tokens that only one of them has, whatever those tokens "
+        "are. Lower is better; from 0 to 2.",
+        "distance",
+    ),
+    "chrf": Wording(
+        "chrF",
+        "Overlap of letters and words between the student's own answers and the teacher's, from 0 to 100. Higher is "
+        "better; answers that say the same in other words score low.",
+        "score",
+    ),
+    "parameter_ratio": Wording("parameters", "The student's parameters relative to the teacher's.", "ratio"),
+    "size_ratio": Wording("size on disk", "The student's weight files relative to the teacher's.", "ratio"),
+    "decode_speedup": Wording(
+        "decode speed-up",
+        "How many times faster than the teacher the student writes an answer, token after token, on this machine.",
+        "ratio",
+    ),
+    "prefill_speedup": Wording(
+        "prefill speed-up", "How many times faster than the teacher the student reads a prompt.", "ratio"
+    ),
+    "peak_memory_ratio": Wording(
+        "peak memory", "The student's largest use of memory while answering, relative to the teacher's.", "ratio"
+    ),
+}
+
+# What the same figures mean where teacher and student cut a text into different tokens (docs/evaluation.md).
+ACROSS_TOKENIZERS: Final[Mapping[str, str]] = {
+    "top1_agreement": "How often the two models find the same next piece of text most likely, over every group of "
+    "tokens that write the same bytes in both. Higher is better. Not comparable with students of the same tokenizer.",
+    "kl_nats": "How far the student's probabilities are from the teacher's at each group, over what both vocabularies "
+    "can tell apart: the least that the divergence between texts can be. Lower is better; 0 is identical.",
+    "total_variation": "The share of probability that the student puts on other text than the teacher does at each "
+    "group, as far as both vocabularies can tell. Lower is better.",
+    "perplexity_ratio": "How much more surprised the student is by each byte of the teacher's answers than the teacher "
+    "itself. Lower is better; 1 is no more surprised. A ratio by the byte is nearer to 1 than one by the token.",
+    "decode_speedup": "How many times as many bytes of text the student writes in a second as the teacher, on this "
+    "machine.",
+    "prefill_speedup": "How many times faster than the teacher the student reads the same prompts.",
+}
+
+# Figures of answers against references (the recipe's evaluate.task); not there without it.
+TASK: Final[Mapping[str, Wording]] = {
+    "exact_match": Wording("exact match", "How often the answer is the reference, to the character.", "share"),
+    "normalised_match": Wording(
+        "normalised match",
+        "How often the answer is the reference but for case, punctuation, English articles and white space.",
+        "share",
+    ),
+    "token_f1": Wording(
+        "token F1", "Words that answer and reference share, as F1; articles and punctuation don't count.", "share"
+    ),
+    "rouge_l": Wording(
+        "ROUGE-L", "Words that answer and reference have in the same order, whatever stands between, as F1.", "share"
+    ),
+    "bleu": Wording("BLEU", "Runs of up to four words that the answer has from the reference, from 0 to 100.", "score"),
+    "reference_chrf": Wording(
+        "chrF against references", "Overlap of letters and words of answer and reference, from 0 to 100.", "score"
+    ),
+    "numeric_match": Wording(
+        "numeric match", "How often the last number of the answer is that of the reference.", "share"
+    ),
+    "json_valid": Wording("valid JSON", "How often the answer is JSON, and of the schema where one is given.", "share"),
+    "json_field_f1": Wording(
+        "JSON field F1", "Fields that the answer has as the reference has them, with path and value, as F1.", "share"
+    ),
+    "accuracy": Wording("accuracy", "How often the label chosen is the right one.", "share"),
+    "macro_f1": Wording(
+        "macro-F1", "F1 of each label, averaged over labels: rare labels weigh as much as frequent ones.", "share"
+    ),
+}
