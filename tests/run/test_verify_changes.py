@@ -18,7 +18,7 @@ from potstill import ledger
 from potstill.config import Recipe
 from potstill.records import content_hash
 from potstill.run import run_recipe, verify
-from potstill.run.pipeline import reopen
+from potstill.run.record import reopen
 from potstill.run.stages import resolved
 from potstill.run.verify import summary
 

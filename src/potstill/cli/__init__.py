@@ -13,6 +13,7 @@ import typer
 from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
+from potstill.cli.lineage import lineage
 from potstill.cli.logs import doctor
 from potstill.cli.terms import terms
 from potstill.errors import PotstillError, TermsStopped
@@ -203,6 +204,7 @@ def verify(folder: RunArgument) -> None:
 
 
 app.command()(doctor)
+app.command()(lineage)
 app.add_typer(batch)
 app.add_typer(terms)
 

@@ -8,7 +8,8 @@ from potstill.errors import RecipeError
 from potstill.ledger import file_hash
 from potstill.progress import Reporter, Silent
 from potstill.run.folder import default_folder, find_recipe, locked, read_recipe
-from potstill.run.pipeline import note, reopen, run_recipe
+from potstill.run.pipeline import run_recipe
+from potstill.run.record import note, reopen
 
 
 def write_batch(

@@ -37,7 +37,7 @@ def create_folder(folder: Path, recipe: Recipe) -> None:
     """Make the folder of a run, or check that it is this run's. Raises RecipeError where something else is there."""
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"{folder}: is a file; choose another folder with --out")
-    if folder.is_dir() and not _is_run(folder):
+    if folder.is_dir() and not is_run(folder):
         # A crash before the recipe took its place leaves the lock, perhaps the recipe and the line that records it.
         left = {one.name for one in folder.iterdir()}
         ours = {_LOCK, partial_path(folder / "recipe.yaml").name}
@@ -66,14 +66,14 @@ def _recorded_name(folder: Path) -> object:
 
 def require_run(folder: Path) -> None:
     """Raise RecipeError where a folder is not a run."""
-    if not _is_run(folder):
+    if not is_run(folder):
         raise RecipeError(
             f"{folder}: not a run folder; `potstill run RECIPE` makes one, under runs/ if nothing else is said"
         )
 
 
-def _is_run(folder: Path) -> bool:
-    """A recipe alone is no run: people keep their own recipe.yaml in all sorts of folders."""
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's. A recipe alone is none: people keep a recipe.yaml in all sorts of folders."""
     marks = ("ledger.jsonl", "stages", _LOCK)
     return (folder / "recipe.yaml").is_file() and any((folder / mark).exists() for mark in marks)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from potstill import ledger
 from potstill.config import Recipe, load_recipe
@@ -26,7 +25,8 @@ from potstill.run.markers import (
     read_marker,
     write_aside,
 )
-from potstill.run.stages import Stage, perform, plain, resolved, result_hash, stage_inputs, stages_until
+from potstill.run.record import note, plain, reopen
+from potstill.run.stages import Stage, perform, resolved, result_hash, stage_inputs, stages_until
 from potstill.run.summary import read_decision, summary_lines
 from potstill.run.versions import versions
 
@@ -128,13 +128,6 @@ def _ask_errors_again(folder: Path, reporter: Reporter) -> None:
     reporter.say(f"collect: {failed:,} requests that failed are asked again")
 
 
-def reopen(folder: Path, stage: str, reason: str) -> None:
-    """Take back, in the ledger and by its marker, that a stage has finished, because its files are about to change."""
-    if marker_path(folder, stage).exists():
-        note(folder, "stage_reopened", {"stage": stage, "reason": reason})
-        marker_path(folder, stage).unlink()
-
-
 def _finish(folder: Path, marker: Marker) -> None:
     """Ledger first, marker last: a crash in between leaves a stage to be done again, never one that nobody recorded."""
     path, text = marker_path(folder, marker.stage), marker_text(marker)
@@ -186,8 +179,3 @@ def _discard(stage: Stage, folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def note(folder: Path, kind: str, facts: dict[str, Any]) -> None:
-    """Add a line to the run's ledger."""
-    ledger.append(folder / "ledger.jsonl", kind, plain(facts))

@@ -1,6 +1,6 @@
 """Checks that nothing in a run folder was changed since it was recorded: files, markers, the ledger's chain."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -24,15 +24,17 @@ _CLOSED_FOLDERS = {"student": ("train",), "signals": ("collect", "train"), "expo
 _OWN = ("recipe.yaml", "ledger.jsonl", "ledger.head")
 # Files of no content: locks, and the index of a journal's write-ahead log, which SQLite makes anew.
 _EMPTY = (".lock", "-shm")
+_LOGS = ("-wal", "-journal")  # of SQLite
 _UNFINISHED = (".part", ".partial")
 _NAMED = 5  # files that the summary names
 # A stage's marker goes after one of these lines; a crash can leave it.
 _REOPENING = ("stage_started", "stage_reopened", "stage_withdrawn")
 
 
-def verify(folder: Path) -> list[str]:
+def verify(folder: Path, only: Collection[str] | None = None) -> list[str]:
     """What is wrong in a run folder, one readable line each; empty where everything is as it was recorded.
 
+    `only`: of the stages' files look at these alone, by path in the folder; the ledger and all markers count as ever.
     Raises RecipeError where the folder is not a run. Whoever can rewrite the folder can rewrite the whole ledger with
     it: sign it (`potstill sign`), or keep the hash of its last line (`summary` gives it) somewhere else.
     """
@@ -52,16 +54,17 @@ def verify(folder: Path) -> list[str]:
             problems.extend(_marker_problems(folder, stage.name, found, entries))
         if found is not None:
             markers[stage.name] = found[1]
-            problems.extend(_output_problems(folder, found[1]))
-    problems.extend(_strangers(folder, markers))
+            problems.extend(_output_problems(folder, found[1], only))
+    if only is None:
+        problems.extend(_strangers(folder, markers))
     return list(dict.fromkeys(problems))
 
 
 def summary(folder: Path) -> str:
     """What `verify` looked at, in one line, with the ledger's last hash: keep that elsewhere."""
     entries = ledger.read(folder / "ledger.jsonl")
-    found = {stage.name: _standing_marker(folder, stage.name, entries) for stage in STAGES}
-    markers = {name: one[1] for name, one in found.items() if one is not None}
+    found = {str(stage.name): _standing_marker(folder, stage.name, entries) for stage in STAGES}
+    markers: dict[str, Marker] = {name: one[1] for name, one in found.items() if one is not None}
     files = sum(len(marker.outputs) for marker in markers.values())
     open_stages = [name for name in found if name not in markers]
     left = f"; not finished: {', '.join(open_stages)}" if open_stages else ""
@@ -79,7 +82,7 @@ def unrecorded(folder: Path, markers: Mapping[str, Marker]) -> list[str]:
     found = []
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name not in known and not name.endswith(_EMPTY):
+        if name not in known and not name.endswith(_EMPTY) and not (name.endswith(_LOGS) and not path.stat().st_size):
             found.append(name)
     return found
 
@@ -108,7 +111,7 @@ def _recipe_problems(folder: Path, entries: Sequence[ledger.Entry]) -> Iterator[
 
 def _is_recipe(path: Path, entry: ledger.Entry) -> bool:
     if "recipe_file_sha256" in entry.facts:
-        return entry.facts["recipe_file_sha256"] == hash_or_absent(path)
+        return bool(entry.facts["recipe_file_sha256"] == hash_or_absent(path))
     try:  # a run of before its bytes were recorded: the content that the file had then, whatever keys there are now
         return content_hash(yaml.safe_load(path.read_text(encoding="utf-8"))) == entry.facts.get("recipe_sha256")
     except (OSError, ValueError, TypeError, yaml.YAMLError):
@@ -155,8 +158,10 @@ def _marker_problems(
         yield f"{path}: lists other outputs than line {last.line} of the ledger"
 
 
-def _output_problems(folder: Path, marker: Marker) -> Iterator[str]:
+def _output_problems(folder: Path, marker: Marker, only: Collection[str] | None) -> Iterator[str]:
     for name, recorded in marker.outputs.items():
+        if only is not None and name not in only:
+            continue
         path = folder / name
         found = hash_or_absent(path)
         if found == ABSENT:
@@ -172,7 +177,7 @@ def _output_problems(folder: Path, marker: Marker) -> Iterator[str]:
 
 def _log_problems(path: Path) -> Iterator[str]:
     """SQLite reads these files with the database: what stands in them counts, although its own bytes are the same."""
-    for log in (path.with_name(path.name + end) for end in ("-wal", "-journal")):
+    for log in (path.with_name(path.name + end) for end in _LOGS):
         if log.is_file() and log.stat().st_size:
             yield f"{log}: changes what {path.name} says, and no stage recorded it"
 
