@@ -121,7 +121,7 @@ class Following:
                 yield ModelTrace(path, train.outputs.get(weights), line, *_state(used, stale))
         if export is not None:
             copied = train is not None and export.inputs.get("stage train") == train.result_hash
-            for weights in _weights(export):
+            for weights in weight_files(export):
                 path, state = weights.rpartition("/")[0], _state(used, stale or not copied)
                 yield ModelTrace(path, export.outputs[weights], self._line(export), *state)
         # A prompt that is no longer among the run's may have been among them.
@@ -209,7 +209,7 @@ def _left_out(folder: Path) -> dict[str, str]:
     return {one.request_key: ", ".join(REASONS.get(reason, reason) for reason in one.reasons) for one in rows}
 
 
-def _weights(export: Marker) -> list[str]:
+def weight_files(export: Marker) -> list[str]:
     """One file of weights for each folder of the export that has some."""
     by_folder = {name.rpartition("/")[0]: name for name in sorted(export.outputs) if name.endswith(".safetensors")}
     return list(by_folder.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from potstill import ledger
-from potstill.errors import RecipeError
+from potstill.errors import PotstillError, RecipeError
 from potstill.prompts.withdrawn import names_of
 from potstill.run.folder import is_run
 from potstill.run.following import Following, ModelTrace, PromptTrace, growth_of, prompt_rows, withdrawn_prompts
@@ -133,13 +133,16 @@ def _requests_beginning(folder: Path, prefix: str) -> dict[str, set[str]]:
 
 
 def _follow(folder: Path, hashes: Collection[str], requests: Collection[str] | None) -> Lineage:
-    entries = _entries(folder)
-    run = Following(folder, entries, hashes)
-    prompts = [run.prompt(identity, requests) for identity in sorted(hashes)]
-    after = {one for prompt in prompts for one in prompt.grown} - set(hashes)
-    prompts += [run.prompt(identity, None) for identity in sorted(after)]
+    entries, problems = _entries(folder), verify(folder, _READ)
+    try:
+        run = Following(folder, entries, hashes)
+        prompts = [run.prompt(identity, requests) for identity in sorted(hashes)]
+        after = {one for prompt in prompts for one in prompt.grown} - set(hashes)
+        prompts += [run.prompt(identity, None) for identity in sorted(after)]
+    except PotstillError as error:
+        raise PotstillError(problems[0] if problems else str(error)) from None
     shards = {name for prompt in prompts for one in prompt.answers for name in one.signals}
-    problems = verify(folder, {*_READ, *shards})
+    problems += verify(folder, shards) if shards and not problems else []
     head = entries[-1].hash if entries else ledger.NO_PREVIOUS
     return Lineage(str(folder), head, tuple(prompts), tuple(run.models(prompts)), tuple(problems))
 

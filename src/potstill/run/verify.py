@@ -43,6 +43,7 @@ def verify(folder: Path, only: Collection[str] | None = None) -> list[str]:
     entries = _entries(folder)
     if entries is not None:
         problems.extend(_recipe_problems(folder, entries))
+        problems.extend(_signature_problems(folder, entries))
     markers: dict[str, Marker] = {}
     for stage in STAGES:
         try:
@@ -56,7 +57,7 @@ def verify(folder: Path, only: Collection[str] | None = None) -> list[str]:
             markers[stage.name] = found[1]
             problems.extend(_output_problems(folder, found[1], only))
     if only is None:
-        problems.extend(_strangers(folder, markers))
+        problems.extend(_strangers(folder, markers, entries or ()))
     return list(dict.fromkeys(problems))
 
 
@@ -68,17 +69,25 @@ def summary(folder: Path) -> str:
     files = sum(len(marker.outputs) for marker in markers.values())
     open_stages = [name for name in found if name not in markers]
     left = f"; not finished: {', '.join(open_stages)}" if open_stages else ""
-    if others := unrecorded(folder, markers):
+    if others := unrecorded(folder, markers, entries):
         more = ", …" if len(others) > _NAMED else ""
         left += f"; no finished stage recorded {', '.join(others[:_NAMED])}{more}"
+    if signed := last_signing(entries):
+        left += f"; signed at line {signed.facts['line']}"
     head = entries[-1].hash if entries else ledger.NO_PREVIOUS
     return f"{folder}: {files:,} files and {len(entries):,} ledger lines are as recorded{left}; ledger head {head}"
 
 
-def unrecorded(folder: Path, markers: Mapping[str, Marker]) -> list[str]:
+def last_signing(entries: Sequence[ledger.Entry]) -> ledger.Entry | None:
+    """The newest line that records signatures."""
+    return next((one for one in reversed(entries) if one.kind == "signed"), None)
+
+
+def unrecorded(folder: Path, markers: Mapping[str, Marker], entries: Sequence[ledger.Entry]) -> list[str]:
     """The files of a run folder that neither these markers nor the ledger vouch for, by path in the folder."""
     known = {*_OWN, *(f"stages/{stage.name}.json" for stage in STAGES)}
     known |= {name for marker in markers.values() for name in marker.outputs}
+    known |= {name for one in entries if one.kind == "signed" for name in one.facts["files"]}
     found = []
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -175,6 +184,15 @@ def _output_problems(folder: Path, marker: Marker, only: Collection[str] | None)
             yield from _log_problems(path)
 
 
+def _signature_problems(folder: Path, entries: Sequence[ledger.Entry]) -> Iterator[str]:
+    """The files of every signing are as they were when it ended; whether they fit takes a key (`run.signing`)."""
+    for one in entries:
+        for name, recorded in one.facts["files"].items() if one.kind == "signed" else ():
+            if (found := hash_or_absent(folder / name)) != recorded:
+                what = "missing" if found == ABSENT else "changed"
+                yield f"{folder / name}: {what} since line {one.line} of the ledger recorded it"
+
+
 def _log_problems(path: Path) -> Iterator[str]:
     """SQLite reads these files with the database: what stands in them counts, although its own bytes are the same."""
     for log in (path.with_name(path.name + end) for end in _LOGS):
@@ -182,10 +200,10 @@ def _log_problems(path: Path) -> Iterator[str]:
             yield f"{log}: changes what {path.name} says, and no stage recorded it"
 
 
-def _strangers(folder: Path, markers: Mapping[str, Marker]) -> Iterator[str]:
+def _strangers(folder: Path, markers: Mapping[str, Marker], entries: Sequence[ledger.Entry]) -> Iterator[str]:
     """Files that nobody recorded in folders where everything is; a stage that has not finished may still be at it."""
     filled = {name.partition("/")[0] for marker in markers.values() for name in marker.outputs}
-    for name in unrecorded(folder, markers):
+    for name in unrecorded(folder, markers, entries):
         top, _, inside = name.partition("/")
         stages = _CLOSED_FOLDERS.get(top, ())
         if top == "stages" and not name.endswith(_UNFINISHED):
