@@ -86,6 +86,6 @@ def test_the_student_of_a_withdrawal_is_that_of_a_run_that_never_had_the_rows(pl
     raw = b"".join(path.read_bytes() for path in again.rglob("*") if path.is_file() and path.suffix != ".parquet")
     assert not any(json.dumps(text).encode() in raw for text in texts)
     (proof,) = lineage(again, "prompt", gone[0])
-    assert [(one.path, one.state) for one in proof.affected] == [("student", "not known")]  # the one that was replaced
+    assert [(one.path, one.state, one.replaced) for one in proof.affected] == [("student", "not known", True)]
     assert proof.affected[0].sha256 == trained(first)["student_sha256"]
     assert {one.state for one in proof.models if one not in proof.affected} == {"did not learn from it"}

@@ -61,7 +61,9 @@ def _plain(found: "list[Lineage]") -> dict[str, object]:
 
 
 def _conclusion(found: "list[Lineage]") -> str:
-    models = [f"{one.run}/{model.path}" for one in found for model in one.affected]
-    if not models:
-        return "affected: no model"
-    return f"affected: {len(models):,} models: {', '.join(dict.fromkeys(models))}"
+    models = [
+        f"{one.run}/{model.path}{f' (replaced, line {model.ledger_line})' if model.replaced else ''}"
+        for one in found
+        for model in one.affected
+    ]
+    return f"affected: {len(models):,} models: {', '.join(models)}" if models else "affected: no model"

@@ -46,13 +46,14 @@ class PromptTrace:
 
 @dataclass(frozen=True, slots=True)
 class ModelTrace:
-    """A model of the run, by its folder. One that was replaced since is known from the ledger alone."""
+    """A model of the run, by its folder. One that was `replaced` since is known from the ledger alone."""
 
     path: str
     sha256: str | None  # of its weights
     ledger_line: int | None
     state: State
     why: str
+    replaced: bool = False
 
 
 def prompt_rows(folder: Path) -> Iterator[dict[str, Any]]:
@@ -121,14 +122,14 @@ class Following:
                 yield ModelTrace(path, train.outputs.get(weights), line, *_state(used, stale))
         if export is not None:
             copied = train is not None and export.inputs.get("stage train") == train.result_hash
-            for weights in weight_files(export):
+            for weights in weight_files(export.outputs):
                 path, state = weights.rpartition("/")[0], _state(used, stale or not copied)
                 yield ModelTrace(path, export.outputs[weights], self._line(export), *state)
         # A prompt that is no longer among the run's may have been among them.
         gone = [one for one in prompts if one.split is None and (one.withdrawn_line is not None or one.answers)]
         if gone:
             lines = [one.withdrawn_line for one in gone if one.withdrawn_line is not None]
-            yield from self._replaced(train, max(lines, default=len(self._entries)))
+            yield from self._replaced(max(lines, default=len(self._entries)))
 
     def _use(self, one: Trace, *, known: bool) -> tuple[Used, str]:
         """What an answer was used for, and if for nothing why not."""
@@ -144,14 +145,19 @@ class Following:
             return "not used", REASONS.get(str(one.use), str(one.use))
         return ("trained on", "") if one.split == "train" else ("held out", "")
 
-    def _replaced(self, train: Marker | None, before: int) -> Iterator[ModelTrace]:
+    def _replaced(self, before: int) -> Iterator[ModelTrace]:
+        """Students and exports that this folder held before that line, by what the ledger says of them."""
+        why = "an earlier one of this folder, made when the row may have been among the prompts"
         for one in self._entries[:before]:
-            if one.kind != "stage_finished" or one.facts.get("stage") != "train":
+            stage = one.facts.get("stage")
+            if one.kind != "stage_finished" or stage not in ("train", "export"):
                 continue
-            if train is None or one.facts.get("result_hash") != train.result_hash:
-                sha256 = one.facts["facts"].get("student_sha256")
-                why = "an earlier student of this folder, trained when the row may have been among its prompts"
-                yield ModelTrace("student", sha256, one.line, "not known", why)
+            outputs, now = dict(one.facts["outputs"]), self._markers.get(stage)
+            if now is not None and outputs == dict(now.outputs):
+                continue
+            for weights in [name for name in weight_files(outputs) if name.startswith(("student/", "export/"))]:
+                path = weights.rpartition("/")[0]
+                yield ModelTrace(path, outputs[weights], one.line, "not known", why, replaced=True)
 
     def _homes(self, train: Marker) -> list[tuple[str, str]]:
         """Folders of models that training answers went into, with the file that holds their weights."""
@@ -209,9 +215,9 @@ def _left_out(folder: Path) -> dict[str, str]:
     return {one.request_key: ", ".join(REASONS.get(reason, reason) for reason in one.reasons) for one in rows}
 
 
-def weight_files(export: Marker) -> list[str]:
-    """One file of weights for each folder of the export that has some."""
-    by_folder = {name.rpartition("/")[0]: name for name in sorted(export.outputs) if name.endswith(".safetensors")}
+def weight_files(outputs: Mapping[str, str]) -> list[str]:
+    """One file of weights for each folder that has some, among the files of a stage."""
+    by_folder = {name.rpartition("/")[0]: name for name in sorted(outputs) if name.endswith(".safetensors")}
     return list(by_folder.values())
 
 

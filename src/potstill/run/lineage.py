@@ -69,7 +69,7 @@ def lines(found: Lineage) -> Iterator[str]:
         yield from _prompt_lines(prompt)
     for model in found.models:
         sha256 = f" (sha256 {model.sha256[:_SHORT]}…, line {model.ledger_line} of the ledger)" if model.sha256 else ""
-        yield f"  {model.path}{sha256}: {model.state}{f': {model.why}' if model.why else ''}"
+        yield f"  {model.path}{sha256}: {model.state}{f', {model.why}' if model.why else ''}"
     if not found.models:
         yield "  no model: training has not finished"
     for problem in found.problems:

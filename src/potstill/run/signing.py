@@ -73,7 +73,7 @@ def sign(folder: Path, by: PrivateKey | SigstoreIdentity) -> list[Path]:
         }  # fmt: skip
         write_durably(home / _STATEMENT, json.dumps(statement, indent=1, ensure_ascii=False) + "\n")
         targets = {home / "ledger.sig": home / _STATEMENT}
-        for weights in weight_files(export) if export else ():
+        for weights in weight_files(export.outputs) if export else ():
             model = (folder / weights).parent
             targets[home / f"{model.name}.sig"] = model
         for signature, target in targets.items():
@@ -99,7 +99,7 @@ def signature_problems(folder: Path, by: PublicKey | ExpectedIdentity) -> list[s
     problems = _fits(verifier, home / _STATEMENT, home / "ledger.sig")
     if not problems:
         problems += _statement_problems(home / _STATEMENT, entries, export)
-    for weights in weight_files(export) if export else ():
+    for weights in weight_files(export.outputs) if export else ():
         model = (folder / weights).parent
         problems += _fits(verifier, model, home / f"{model.name}.sig")
     return problems
