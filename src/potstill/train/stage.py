@@ -11,7 +11,7 @@ import torch
 
 from potstill.answers import Answer, load_answers
 from potstill.config import FIRST, Recipe, TopKSignals, Train
-from potstill.errors import RecipeError, TermsStopped
+from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.fetch import fetch, file_sha256
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
@@ -111,8 +111,11 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
 
 def _result(metrics: Path) -> dict[str, Any]:
     """What training came to: its steps, and the loss of the last one in nats a token."""
-    last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])
-    return {"steps": last["step"], "loss": last["loss"]}
+    try:
+        last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])
+        return {"steps": last["step"], "loss": last["loss"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        raise PotstillError(f"{metrics}: damaged or gone; delete the folder student beside it and run again") from None
 
 
 def _listed(
