@@ -3,6 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ from potstill.cli import main
 from potstill.config import load_recipe
 from potstill.errors import RecipeError
 from potstill.prompts import load_prompts
-from potstill.records import Prompt
+from potstill.records import Prompt, content_hash
 from potstill.run import run, verify
 from potstill.run.following import PromptTrace
 from potstill.run.lineage import lineage, lines
+from potstill.run.markers import Marker, hash_outputs, marker_path, marker_text, write_durably
+from potstill.run.record import note
 from potstill.store.journal import Journal
 from potstill.store.prompts import read_prompts
 
@@ -101,6 +105,24 @@ def test_every_reason_not_to_be_used_is_told(served: Callable[..., Path], tmp_pa
     assert whole.ledger_head == ledger.read(folder / "ledger.jsonl")[-1].hash
     key = found[cut].answers[0].request
     assert [one.hash for one in lineage(folder, "request", key[:10])[0].prompts] == [found[cut].hash]
+
+
+def test_a_table_that_leaves_the_run_with_the_answer_is_named(served: Callable[..., Path], tmp_path: Path) -> None:
+    folder = run(served(), tmp_path / "run", until="screen")
+    (folder / "export").mkdir()
+    for name, columns in (("answers", None), ("other", ["prompt_hash"])):
+        pq.write_table(
+            pq.read_table(folder / "answers.parquet", columns=columns), folder / "export" / f"{name}.parquet"
+        )
+    outputs = hash_outputs(folder, ["export"])
+    marker = Marker("export", "", {}, outputs, content_hash(outputs), 0.0, "2026-01-01", {}, {})
+    text = marker_text(marker)
+    note(folder, "stage_finished", {**asdict(marker), "marker_sha256": sha256(text.encode()).hexdigest()})
+    write_durably(marker_path(folder, "export"), text)
+    assert verify(folder) == []
+    answers = [one for prompt in traced(folder).values() for one in prompt.answers]
+    told = {one.exported for one in answers if not one.why.startswith("no answer")}
+    assert told == {("export/answers.parquet",)}
 
 
 def test_a_grown_prompt_is_followed_both_ways(served: Callable[..., Path], tmp_path: Path) -> None:

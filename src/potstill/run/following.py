@@ -10,9 +10,10 @@ from potstill import ledger
 from potstill.config import Recipe
 from potstill.records import content_hash
 from potstill.run.folder import read_recipe
+from potstill.run.holding import reasons_left_out, signals_of, tables_of
 from potstill.run.markers import Marker, read_marker
 from potstill.store.prompts import StoredPrompts
-from potstill.store.screening import REASONS, SCREENING, read_screening
+from potstill.store.screening import REASONS
 from potstill.store.traces import Trace, traces_of_prompts
 
 Used = Literal["trained on", "held out", "not used"]
@@ -29,6 +30,7 @@ class AnswerTrace:
     used: Used
     why: str  # where it is not used
     signals: tuple[str, ...]  # files of the store that hold its distributions
+    exported: tuple[str, ...] = ()  # tables of answers that leave the run and hold this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Following:
         for identity, row in self._rows.items():
             for parent in growth_of(row).get("parents", ()):
                 self._children.setdefault(parent, set()).add(identity)
-        self._screened = _left_out(folder)
+        self._screened = reasons_left_out(folder)
         names = ("collect", "screen", "train", "export")
         self._markers = {name: marker for name in names if (marker := read_marker(folder, name)) is not None}
 
@@ -100,11 +102,15 @@ class Following:
         found = traces_of_prompts(self._folder / "answers.sqlite", {identity})
         if requests is not None:
             found = [one for one in found if one.key in requests]
-        signals = self._signals({one.key for one in found if one.state == "done"})
-        answers = [
-            AnswerTrace(one.key, one.sample, *self._use(one, known=row is not None), signals.get(one.key, ()))
-            for one in found
-        ]
+        keys = {one.key for one in found if one.state == "done"}
+        export = self._markers.get("export")
+        signals = signals_of(self._folder, keys)
+        exported = tables_of(self._folder, export.outputs if export is not None else (), keys)
+        answers = []
+        for one in found:
+            used, why = self._use(one, known=row is not None)
+            stored = signals.get(one.key, ()), exported.get(one.key, ())
+            answers.append(AnswerTrace(one.key, one.sample, used, why, *stored))
         return PromptTrace(
             identity, row["split"] if row else None, row["source"] if row else None,
             tuple(growth_of(row).get("parents", ())) if row else (), tuple(sorted(self._grown_after(identity))),
@@ -191,28 +197,6 @@ class Following:
             found |= new
             waiting += new
         return found
-
-    def _signals(self, keys: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """The files of the signal store that hold these requests, by request."""
-        paths = sorted((self._folder / "signals").rglob("*.signals")) if keys else []
-        if not paths:
-            return {}
-        from potstill.store.signals.shard import Shard, digest  # loads torch
-
-        wanted = {digest(key): key for key in keys}
-        found: dict[str, list[str]] = {}
-        for path in paths:
-            for one in Shard.open(path).index["key"].tolist():
-                if one in wanted:
-                    found.setdefault(wanted[one], []).append(path.relative_to(self._folder).as_posix())
-        return {key: tuple(names) for key, names in found.items()}
-
-
-def _left_out(folder: Path) -> dict[str, str]:
-    """Why screening left answers out, in words, by request."""
-    path = folder / SCREENING
-    rows = (one for one in read_screening(path) if not one.used) if path.is_file() else ()
-    return {one.request_key: ", ".join(REASONS.get(reason, reason) for reason in one.reasons) for one in rows}
 
 
 def weight_files(outputs: Mapping[str, str]) -> list[str]:

@@ -88,7 +88,7 @@ def _prompt_lines(prompt: PromptTrace) -> Iterator[str]:
         if hashes:
             yield f"    {words}: {', '.join(f'{one[:_SHORT]}…' for one in hashes)}"
     for one in prompt.answers:
-        stored = f"; {', '.join(one.signals)}" if one.signals else ""
+        stored = f"; {', '.join((*one.signals, *one.exported))}" if one.signals or one.exported else ""
         yield f"    request {one.request}: {one.used}{f', {one.why}' if one.why else ''}{stored}"
     if not prompt.answers:
         yield "    the journal has no request for it"
@@ -141,8 +141,8 @@ def _follow(folder: Path, hashes: Collection[str], requests: Collection[str] | N
         prompts += [run.prompt(identity, None) for identity in sorted(after)]
     except PotstillError as error:
         raise PotstillError(problems[0] if problems else str(error)) from None
-    shards = {name for prompt in prompts for one in prompt.answers for name in one.signals}
-    problems += verify(folder, shards) if shards and not problems else []
+    holding = {name for prompt in prompts for one in prompt.answers for name in (*one.signals, *one.exported)}
+    problems += verify(folder, holding) if holding and not problems else []
     head = entries[-1].hash if entries else ledger.NO_PREVIOUS
     return Lineage(str(folder), head, tuple(prompts), tuple(run.models(prompts)), tuple(problems))
 

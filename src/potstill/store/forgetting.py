@@ -62,7 +62,9 @@ def _forget(db: sqlite3.Connection, kept: Collection[str], prices: Prices | None
     _keep(db, kept)
     db.execute("BEGIN IMMEDIATE")
     known = db.execute(f"SELECT total(cost_usd) FROM requests WHERE {_OTHERS} AND state = 'done'").fetchone()[0]
-    unknown = db.execute(f"SELECT request FROM requests WHERE {_OTHERS} AND state = 'done' AND cost_usd IS NULL")
+    # What is under way, in a provider's batch for one, will be charged although nobody reads its answer.
+    charged = "(state = 'sent' OR state = 'done' AND cost_usd IS NULL)"
+    unknown = db.execute(f"SELECT request FROM requests WHERE {_OTHERS} AND {charged}")
     spent = known + sum(most_usd(json.loads(request)["body"], prices) for (request,) in unknown)
     before = db.execute("SELECT value FROM facts WHERE name = ?", (FORGOTTEN_USD,)).fetchone()
     total = spent + (float(before[0]) if before else 0.0)
