@@ -96,24 +96,30 @@ class Following:
         names = ("collect", "screen", "train", "export")
         self._markers = {name: marker for name in names if (marker := read_marker(folder, name)) is not None}
 
-    def prompt(self, identity: str, requests: Collection[str] | None) -> PromptTrace:
-        """A prompt and its requests, all of them or those that are named."""
-        row = self._rows.get(identity)
-        found = traces_of_prompts(self._folder / "answers.sqlite", {identity})
-        if requests is not None:
-            found = [one for one in found if one.key in requests]
+    def prompts(self, hashes: Collection[str], requests: Collection[str] | None) -> list[PromptTrace]:
+        """These prompts with their requests, all or those that are named, then the prompts grown from them."""
+        grown = {identity: self._grown_after(identity) for identity in sorted(hashes)}
+        after = sorted({one for found in grown.values() for one in found} - set(hashes))
+        found = traces_of_prompts(self._folder / "answers.sqlite", [*grown, *after])
+        # Those that are named are of the prompts that were asked for.
+        found = [one for one in found if requests is None or one.key in requests or one.prompt_hash not in grown]
         keys = {one.key for one in found if one.state == "done"}
         export = self._markers.get("export")
         signals = signals_of(self._folder, keys)
         exported = tables_of(self._folder, export.outputs if export is not None else (), keys)
-        answers = []
+        answers: dict[str, list[AnswerTrace]] = {}
         for one in found:
-            used, why = self._use(one, known=row is not None)
+            used, why = self._use(one)
             stored = signals.get(one.key, ()), exported.get(one.key, ())
-            answers.append(AnswerTrace(one.key, one.sample, used, why, *stored))
+            answers.setdefault(one.prompt_hash, []).append(AnswerTrace(one.key, one.sample, used, why, *stored))
+        grown |= {identity: self._grown_after(identity) for identity in after}
+        return [self._prompt(one, children, answers.get(one, [])) for one, children in grown.items()]
+
+    def _prompt(self, identity: str, grown: Collection[str], answers: Sequence[AnswerTrace]) -> PromptTrace:
+        row = self._rows.get(identity)
         return PromptTrace(
             identity, row["split"] if row else None, row["source"] if row else None,
-            tuple(growth_of(row).get("parents", ())) if row else (), tuple(sorted(self._grown_after(identity))),
+            tuple(growth_of(row).get("parents", ())) if row else (), tuple(sorted(grown)),
             self._withdrawn.get(identity) if row is None else None, tuple(answers),
         )  # fmt: skip
 
@@ -137,9 +143,9 @@ class Following:
             lines = [one.withdrawn_line for one in gone if one.withdrawn_line is not None]
             yield from self._replaced(max(lines, default=len(self._entries)))
 
-    def _use(self, one: Trace, *, known: bool) -> tuple[Used, str]:
+    def _use(self, one: Trace) -> tuple[Used, str]:
         """What an answer was used for, and if for nothing why not."""
-        if not one.wanted or not known:
+        if not one.wanted or one.prompt_hash not in self._rows:
             return "not used", "asked by an earlier recipe"
         if one.state == "error":
             return "not used", f"no answer: {one.error}"

@@ -136,9 +136,7 @@ def _follow(folder: Path, hashes: Collection[str], requests: Collection[str] | N
     entries, problems = _entries(folder), verify(folder, _READ)
     try:
         run = Following(folder, entries, hashes)
-        prompts = [run.prompt(identity, requests) for identity in sorted(hashes)]
-        after = {one for prompt in prompts for one in prompt.grown} - set(hashes)
-        prompts += [run.prompt(identity, None) for identity in sorted(after)]
+        prompts = run.prompts(hashes, requests)
     except PotstillError as error:
         raise PotstillError(problems[0] if problems else str(error)) from None
     holding = {name for prompt in prompts for one in prompt.answers for name in (*one.signals, *one.exported)}
