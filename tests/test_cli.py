@@ -60,7 +60,7 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_help_names_every_verb_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--help") == 0
     text = capsys.readouterr().out
-    for name in ("init", "plan", "run", "status", "compare", "verify"):
+    for name in ("init", "plan", "run", "status", "compare", "verify", "sign", "lineage"):
         assert f"\n  {name} " in text
         assert command(name, "--help") == 0
         shown = capsys.readouterr().out

@@ -92,7 +92,7 @@ def verify(path: Path) -> list[str]:
     ]
     hashes = [hashlib.sha256(line).hexdigest() for line in lines]
     problems += _chain_problems(path.name, entries, hashes)
-    return problems + _head_problems(path, lines, hashes)
+    return problems + _head_problems(path, lines, hashes, chained=not problems)
 
 
 def file_hash(path: Path) -> str:
@@ -249,7 +249,7 @@ def _chain_problems(name: str, entries: list[Entry | None], hashes: list[str]) -
             yield f"{name}:{number}: does not follow line {number - 1}: that one was edited, or one between was removed"
 
 
-def _head_problems(path: Path, lines: list[bytes], hashes: list[str]) -> list[str]:
+def _head_problems(path: Path, lines: list[bytes], hashes: list[str], *, chained: bool) -> list[str]:
     """What the head file shows about the last line; a head one line behind is a crash, not a change."""
     try:
         head = _read_head(path)
@@ -265,7 +265,11 @@ def _head_problems(path: Path, lines: list[bytes], hashes: list[str]) -> list[st
         number = ends.index(head.end)
         if hashes[number - 1] == head.hash and head.start == ends[number - 1]:
             return []
-        return [f"{path.name}:{number}: edited: its hash is not the one noted when it was written"]
+        return [
+            f"{path.name}:{number}: edited, or {_head_path(path).name} was: its hash is not the one that stands there"
+        ]
+    if chained and head.hash in hashes:
+        return [f"{_head_path(path).name}: edited: line {hashes.index(head.hash) + 1} of the ledger is elsewhere"]
     if not lines:
         return [f"{path.name}: is empty: its lines were removed"]
     return [f"{path.name}:{len(lines)}: is not the line that was written last: lines were removed, edited or added"]

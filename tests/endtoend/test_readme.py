@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from batch_server import answered
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from test_run import write_recipe
 
+from potstill.run.signing import PrivateKey, sign
 from tiny import make_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +23,7 @@ PAGES = [ROOT / "README.md", ROOT / "recipes" / "README.md", *sorted((ROOT / "do
 # A run of the packaged recipe takes minutes and is what `make quickstart` does; here a tiny recipe stands in for it.
 PLACES = {"recipe.yaml": "recipe.yaml", "recipes/offline.yaml": "recipe.yaml", "RECIPE": "recipe.yaml",
           "quickstart": "recipe.yaml",
-          "runs/NAME": "runs/tiny", "RUN": "runs/tiny", "runs/quickstart": "runs/tiny"}  # fmt: skip
+          "runs/NAME": "runs/tiny", "RUN": "runs/tiny", "runs/quickstart": "runs/tiny", "HASH": "0" * 64}  # fmt: skip
 
 
 def commands(program: str) -> list[str]:
@@ -72,6 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_log(folder / "log.jsonl")
     _write_served(folder)
     _write_rules(folder)
+    _sign(folder)
     return folder
 
 
@@ -82,6 +87,19 @@ def _write_rules(folder: Path) -> None:
     (folder / "rules-before").mkdir()
     for path in (folder / "our-rules.yaml", folder / "rules-before" / "ours.yaml"):
         path.write_text(shown, encoding="utf-8")
+
+
+def _sign(folder: Path) -> None:
+    """private.pem and public.pem, and runs/signed, a copy of the run that is signed with it."""
+    key, pem = ec.generate_private_key(ec.SECP256R1()), serialization.Encoding.PEM
+    (folder / "private.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (folder / "public.pem").write_bytes(
+        key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    shutil.copytree(folder / "runs" / "tiny", folder / "runs" / "signed")
+    sign(folder / "runs" / "signed", PrivateKey(folder / "private.pem"))
 
 
 def _write_served(folder: Path) -> None:
@@ -102,6 +120,8 @@ def _write_served(folder: Path) -> None:
 @pytest.mark.parametrize("command", commands("potstill"))
 def test_potstill_commands_run(command: str, place: Path) -> None:
     words = [PLACES.get(word, word) for word in shlex.split(command)[1:]]
+    if "--public-key" in words:
+        words = ["runs/signed" if word == "runs/tiny" else word for word in words]
     if words == ["init"]:
         words = ["init", "new.yaml"]
     done = subprocess.run(
@@ -113,4 +133,4 @@ def test_potstill_commands_run(command: str, place: Path) -> None:
 def test_the_readme_gives_the_two_commands_and_every_verb() -> None:
     assert {"make quickstart", "make check"} <= set(commands("make"))
     verbs = {one.split()[1] for one in commands("potstill")}
-    assert {"init", "plan", "run", "status", "compare", "verify"} <= verbs
+    assert {"init", "plan", "run", "status", "compare", "verify", "lineage", "sign"} <= verbs

@@ -24,6 +24,7 @@ from potstill.errors import PotstillError
 from potstill.models.fetch import file_sha256
 from potstill.progress import Silent
 from potstill.run import verify
+from potstill.run.verify import summary
 from tiny import make_tiny_model
 
 WORDS = (
@@ -117,6 +118,54 @@ def test_the_papers_of_a_real_run_agree_with_it(unbroken: Path) -> None:
     trained = json.loads((unbroken / "stages" / "train.json").read_text())["facts"]["answers"]
     used = [row["used"] for row in table.select(["used", "split"]).to_pylist() if row["split"] == "train"]
     assert sum(used) == trained
+
+
+def test_the_ledger_tells_the_whole_story(unbroken: Path) -> None:
+    entries = ledger.read(unbroken / "ledger.jsonl")
+    runs = [one.facts for one in entries if one.kind == "run"]
+    assert {"potstill", "source_sha256", "python", "torch"} <= runs[0]["versions"].keys()
+    (terms,) = (one.facts for one in entries if one.kind == "terms")
+    assert {"verdict", "rule", "document", "section", "layers", "obligations", "permission_sha256"} <= terms.keys()
+    finished = {one.facts["stage"]: one.facts for one in entries if one.kind == "stage_finished"}
+    told = {
+        "terms": {"verdict", "rule", "document", "version_or_date"},
+        "prompts": {"rows", "source_sha256", "train", "holdout"},
+        "collect": {"requests", "answers", "errors", "use", "teacher_sha256", "input_tokens", "cost_usd"},
+        "screen": {"answers", "used", "reasons", "left_out_sha256"},
+        "train": {"answers", "data_sha256", "student_sha256", "steps", "loss", "objective", "precision"},
+        "evaluate": {"decision", "figures", "intervals", "conditions"},
+        "export": {"name", "format", "size_bytes", "licence_files"},
+    }
+    assert {stage: names - facts["facts"].keys() for stage, facts in finished.items() if (names := told[stage])} == {
+        stage: set() for stage in told
+    }
+    source = unbroken.parent / "prompts.jsonl"
+    assert finished["prompts"]["facts"]["source_sha256"] == file_sha256(source)
+    last = json.loads((unbroken / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (finished["train"]["facts"]["steps"], finished["train"]["facts"]["loss"]) == (last["steps"], last["loss"])
+    for facts in finished.values():
+        for name, sha256 in facts["outputs"].items():
+            assert file_sha256(unbroken / name) == sha256
+
+
+def test_each_of_a_thousand_random_changes_of_one_byte_is_found(unbroken: Path) -> None:
+    """In any file of the folder but SQLite's index of a log, which it makes anew; the file is named."""
+    rng = random.Random(11)
+    files = sorted(one for one in unbroken.rglob("*") if one.is_file() and not one.name.endswith("-shm"))
+    files = [one for one in files if one.stat().st_size]
+    missed = []
+    for _ in range(1000):
+        path = rng.choice(files)
+        at, other = rng.randrange(path.stat().st_size), rng.randrange(1, 256)
+        was = os.pread(descriptor := os.open(path, os.O_RDWR), 1, at)
+        os.pwrite(descriptor, bytes([was[0] ^ other]), at)
+        if not any(path.name in problem for problem in verify(unbroken)):
+            missed.append(f"{path.relative_to(unbroken)}: byte {at}")
+        os.pwrite(descriptor, was, at)
+        os.close(descriptor)
+    assert missed == []
+    assert verify(unbroken) == []
+    assert "no finished stage recorded" not in summary(unbroken)
 
 
 def test_the_export_opens_as_an_ordinary_model(unbroken: Path) -> None:

@@ -147,17 +147,17 @@ def test_it_grows_to_the_number_and_a_second_run_asks_nothing(tmp_path: Path) ->
         growth = asked.prompts.grow
         assert growth is not None
         found = load_prompts(asked.prompts)
-        more, facts = grow(asked, growth, found, tmp_path, Silent())
+        more, facts, written_by = grow(asked, growth, found, tmp_path, Silent())
         calls = len(server.calls)
         assert len(more.prompts) == 20
         assert facts["grown"] == 20 - len(found.prompts)
         assert facts["growth_requests"] == calls
         assert more.prompts[: len(found.prompts)] == found.prompts
         assert all(one.grown is not None and one.split == "train" for one in more.prompts[len(found.prompts) :])
-        assert grow(asked, growth, found, tmp_path, Silent()) == (more, facts)
+        assert grow(asked, growth, found, tmp_path, Silent()) == (more, facts, written_by)
         assert len(server.calls) == calls
         larger = growth.model_copy(update={"to": 24})
-        wider, _ = grow(asked, larger, found, tmp_path, Silent())
+        wider, _, _ = grow(asked, larger, found, tmp_path, Silent())
         assert wider.prompts[:20] == more.prompts
         assert len(server.calls) > calls
     assert spent_growing_usd(tmp_path) == pytest.approx(len(server.calls) * (12 * 1.0 + 5 * 2.0) / 1e6)
@@ -173,7 +173,7 @@ def test_a_failure_half_way_keeps_what_came_and_goes_on(tmp_path: Path) -> None:
             grow(asked, asked.prompts.grow, found, tmp_path, Silent())
         before = len(server.calls)
         server.script = listed
-        more, facts = grow(asked, asked.prompts.grow, found, tmp_path, Silent())
+        more, facts, _ = grow(asked, asked.prompts.grow, found, tmp_path, Silent())
     assert len(more.prompts) == 20
     assert len(server.calls) == before + facts["growth_requests"] - 1
 
@@ -190,7 +190,7 @@ def test_a_model_that_repeats_itself_ends_it(tmp_path: Path) -> None:
         asked = recipe(tmp_path, server, to=100, wanted=4)
         assert asked.prompts.grow is not None
         found = load_prompts(asked.prompts)
-        more, facts = grow(asked, asked.prompts.grow, found, tmp_path, Listener())
+        more, facts, _ = grow(asked, asked.prompts.grow, found, tmp_path, Listener())
     assert len(more.prompts) == len(found.prompts) + 1
     assert facts["growth_rounds"] == 1
     assert any("ends with" in line for line in said)

@@ -142,7 +142,7 @@ def test_answers_of_an_earlier_start_are_counted(recipe: Make, tmp_path: Path) -
     asked = recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, collect={"max_new_tokens": 10})
     folder = tmp_path / "run"
     folder.mkdir()
-    write_recipe(folder, asked)
+    write_recipe(folder, asked, str)
     (folder / "ledger.jsonl").touch()
     requests = [
         make_request(one, 0, {"model": "m", "about": one.hash}, "http://h")

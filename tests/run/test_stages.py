@@ -266,8 +266,8 @@ def test_killed_at_any_write_of_ledger_or_marker(
 
     counted = [0]
     with monkeypatch.context() as patch:
-        patch.setattr("potstill.run.pipeline.write_durably", dying(sys.modules["potstill.run.markers"].write_durably))
-        patch.setattr("potstill.run.folder.write_durably", dying(sys.modules["potstill.run.markers"].write_durably))
+        for room in ("pipeline", "folder"):
+            patch.setattr(f"potstill.run.{room}.put_in_place", dying(sys.modules["potstill.run.markers"].put_in_place))
         patch.setattr("potstill.ledger.append", dying(ledger.append))
         with pytest.raises(Killed):
             run_recipe(recipe(), tmp_path / "run")

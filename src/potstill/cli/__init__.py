@@ -13,6 +13,8 @@ import typer
 from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
+from potstill.cli.evidence import sign, verify
+from potstill.cli.lineage import lineage
 from potstill.cli.logs import doctor
 from potstill.cli.terms import terms
 from potstill.errors import PotstillError, TermsStopped
@@ -179,29 +181,9 @@ def compare(
         _print_comparison(one)
 
 
-@app.command()
-@verb
-def verify(folder: RunArgument) -> None:
-    """Check that a run folder is as it was recorded.
-
-    Hashes every recorded file again, walks the chain of the ledger, and lists files that no stage recorded. Exit code 1
-    if anything is wrong.
-
-    Example: potstill verify runs/quickstart
-    """
-    from potstill.run import verify as find_problems
-    from potstill.run.verify import summary
-
-    problems = find_problems(folder)
-    for problem in problems:
-        typer.echo(problem)
-    if problems:
-        raise PotstillError(
-            f"{folder}: {len(problems)} {'thing is' if len(problems) == 1 else 'things are'} not as recorded"
-        )
-    typer.echo(summary(folder))
-
-
+app.command()(verify)
+app.command()(sign)
+app.command()(lineage)
 app.command()(doctor)
 app.add_typer(batch)
 app.add_typer(terms)

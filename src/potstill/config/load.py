@@ -81,7 +81,10 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     def placed(teacher: Teacher) -> dict[str, str]:
         return {"model": reference(teacher.model)} if teacher.model is not None else {}
 
-    prompts = recipe.prompts.model_copy(update={"source": base / recipe.prompts.source})
+    places = {"source": base / recipe.prompts.source}
+    if recipe.prompts.withdrawn is not None:
+        places["withdrawn"] = base / recipe.prompts.withdrawn
+    prompts = recipe.prompts.model_copy(update=places)
     teacher = recipe.teacher.model_copy(update=placed(recipe.teacher))
     more = tuple(one.model_copy(update=placed(one)) for one in recipe.more_teachers)
     student: PrunedStudent | ModelStudent | ScratchStudent = recipe.student

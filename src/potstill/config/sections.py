@@ -169,6 +169,7 @@ class Prompts(Section):
     examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too
     holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash
     limit: int | None = Field(default=None, ge=1)  # use only the first so many rows
+    withdrawn: Path | None = None  # rows to leave out: hashes of prompts and names of sources, one a line
     grow: Growth | None = None  # more prompts than the source has, for training only
     # An SPDX id, or the id of a hub's card; None: as a data set's card says.
     license: str | None = Field(default=None, min_length=1)

@@ -106,7 +106,12 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
     write_report(folder)
     return StageResult(
         ("evaluation.json", "report.html"),
-        {"decision": decision["word"], "figures": {name: figure.value for name, figure in figures.items()}},
+        {
+            "decision": decision["word"],
+            "figures": {name: figure.value for name, figure in figures.items()},
+            "intervals": {name: [one.low, one.high] for name, one in figures.items() if one.low is not None},
+            "conditions": decision.get("conditions", []),
+        },
     )
 
 

@@ -11,6 +11,7 @@ from potstill.config import PromptFormat, Prompts
 from potstill.errors import RecipeError
 from potstill.prompts.sources import LOGS, SourceRow, find_format, read_source
 from potstill.prompts.turns import check_order, read_tools, read_turn
+from potstill.prompts.withdrawn import Withdrawal, WithdrawnRows, read_withdrawn
 from potstill.records import Message, Prompt, content_hash
 from potstill.store.prompts import read_prompts, write_prompts
 from potstill.texts.resemblance import resembling
@@ -38,6 +39,7 @@ class PromptSet:
     wanted_format: int = 0  # logged requests that asked for a response_format, which a prompt does not carry
     refused: int = 0  # rows of a log that cannot be prompts
     refused_for: Mapping[str, str] = field(default_factory=dict)  # reason: the place of its first row
+    withdrawn: Withdrawal | None = None  # None where the recipe has no list of withdrawn rows
 
     def source_line(self) -> str:
         """How the source was read and what was found there besides prompts, in one line."""
@@ -46,6 +48,12 @@ class PromptSet:
             parts.append(f"{self.answered:,} of them with an answer, which is left aside")
         if self.wanted_format:
             parts.append(f"{self.wanted_format:,} asked for a response_format, which is the recipe's to set")
+        if self.withdrawn is not None:
+            parts.append(f"{self.withdrawn.rows:,} rows left out as withdrawn")
+            if self.withdrawn.unmatched:
+                some = ", ".join(self.withdrawn.unmatched[:_NAMED])
+                number = len(self.withdrawn.unmatched)
+                parts.append(f"{number:,} lines of prompts.withdrawn mean no row of the source ({some})")
         if self.refused:
             named = list(self.refused_for.items())[:_NAMED]
             reasons = "; ".join(f"{place.rpartition('/')[2]}: {reason}" for reason, place in named)
@@ -60,21 +68,11 @@ def load_prompts(section: Prompts) -> PromptSet:
     ones does not depend on the order of the file. Then training prompts that resemble a held-out one are left out.
     """
     tally = _Tally(find_format(section))
-    unique: dict[str, Prompt] = {}
-    for source, messages, tag, tools in _read(section, tally):
-        tally.rows += 1
-        identity = prompt_hash(messages, tools)
-        first = unique.setdefault(identity, Prompt(messages, "train", source, identity, tag, tools))
-        if first.tag != tag:
-            raise RecipeError(
-                f"{source}: the same prompt as {first.source}, which has the tag {first.tag!r} where this has {tag!r} "
-                "(prompts.tag); a prompt has one"
-            )
-        if tally.rows == section.limit:
-            break
+    withdrawn = read_withdrawn(section.withdrawn) if section.withdrawn is not None else None
+    unique = _unique(section, tally, withdrawn)
     rows = tally.rows
     if not rows:
-        raise RecipeError(_none(section, tally))
+        raise RecipeError(_none(section, tally, withdrawn.rows if withdrawn is not None else 0))
     held = _held_out(unique, section)
     split = [replace(prompt, split="holdout") if prompt.hash in held else prompt for prompt in unique.values()]
     pairs = resembling(
@@ -90,7 +88,7 @@ def load_prompts(section: Prompts) -> PromptSet:
         )
     return PromptSet(
         kept, rows, rows - len(unique), len(left_out), len(pairs), tally.format, tally.answered, tally.wanted_format,
-        sum(tally.refused.values()), dict(tally.places),
+        sum(tally.refused.values()), dict(tally.places), withdrawn.result() if withdrawn is not None else None,
     )  # fmt: skip
 
 
@@ -110,7 +108,32 @@ class _Tally:
         self.places.setdefault(reason, place)
 
 
-def _none(section: Prompts, tally: _Tally) -> str:
+def _unique(section: Prompts, tally: _Tally, withdrawn: WithdrawnRows | None) -> dict[str, Prompt]:
+    """The different prompts of the first so many rows, by their hash; withdrawn rows count towards the limit."""
+    unique: dict[str, Prompt] = {}
+    for number, (source, messages, tag, tools) in enumerate(_read(section, tally), start=1):
+        identity = prompt_hash(messages, tools)
+        if withdrawn is None or not withdrawn.take(source, identity):
+            tally.rows += 1
+            _add(unique, Prompt(messages, "train", source, identity, tag, tools))
+        if number == section.limit:
+            break
+    return unique
+
+
+def _add(unique: dict[str, Prompt], prompt: Prompt) -> None:
+    """Take a prompt unless it is there already. Raises RecipeError where it is there under another tag."""
+    first = unique.setdefault(prompt.hash, prompt)
+    if first.tag != prompt.tag:
+        raise RecipeError(
+            f"{prompt.source}: the same prompt as {first.source}, which has the tag {first.tag!r} where this has "
+            f"{prompt.tag!r} (prompts.tag); a prompt has one"
+        )
+
+
+def _none(section: Prompts, tally: _Tally, withdrawn: int) -> str:
+    if withdrawn:
+        return f"prompts.withdrawn: all {withdrawn:,} prompts of {section.source} are withdrawn; none is left"
     if tally.refused:
         reason, place = next(iter(tally.places.items()))
         return f"{section.source}: none of its {sum(tally.refused.values())} rows can be a prompt; {place}: {reason}"

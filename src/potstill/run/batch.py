@@ -5,9 +5,11 @@ from pathlib import Path
 
 from potstill.config import load_recipe
 from potstill.errors import RecipeError
+from potstill.ledger import file_hash
 from potstill.progress import Reporter, Silent
 from potstill.run.folder import default_folder, find_recipe, locked, read_recipe
 from potstill.run.pipeline import run_recipe
+from potstill.run.record import note, reopen
 
 
 def write_batch(
@@ -33,6 +35,7 @@ def write_batch(
     run_recipe(recipe, folder, "prompts", reporter)
     with locked(folder):
         prompts = read_prompts(folder / "prompts.parquet")
+        reopen(folder, "collect", "requests are written into files for a batch API")
         return folder, write_input_files(recipe, clear(recipe), prompts, folder, out, reporter)
 
 
@@ -46,4 +49,7 @@ def read_batch(folder: Path, files: Sequence[Path]) -> str:
 
     recipe = read_recipe(folder)
     with locked(folder):
+        if found := {file.name: file_hash(file) for file in files if file.is_file()}:
+            reopen(folder, "collect", "answers of a batch API are read from files")
+            note(folder, "batch_read", {"files": found})
         return read_output_files(recipe, clear(recipe), folder, files)

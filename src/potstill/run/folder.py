@@ -2,8 +2,9 @@
 
 import errno
 import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from potstill.config import Recipe, load_recipe
 from potstill.errors import PotstillError, RecipeError
-from potstill.run.markers import write_durably
+from potstill.run.markers import partial_path, put_in_place, write_aside
 from potstill.run.stages import resolved
 
 _LOCK = ".lock"
@@ -36,9 +37,13 @@ def create_folder(folder: Path, recipe: Recipe) -> None:
     """Make the folder of a run, or check that it is this run's. Raises RecipeError where something else is there."""
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"{folder}: is a file; choose another folder with --out")
-    if folder.is_dir() and not _is_run(folder):
-        # A crash before the recipe was written leaves the lock and perhaps half a recipe, which are ours.
-        if any(one.name != _LOCK and not one.name.startswith(".recipe.yaml") for one in folder.iterdir()):
+    if folder.is_dir() and not is_run(folder):
+        # A crash before the recipe took its place leaves the lock, perhaps the recipe and the line that records it.
+        left = {one.name for one in folder.iterdir()}
+        ours = {_LOCK, partial_path(folder / "recipe.yaml").name}
+        if left & ours == ours:
+            ours |= {"ledger.jsonl", "ledger.head", "ledger.head.part"}
+        if left - ours:
             raise RecipeError(f"{folder}: holds files but no run; choose an empty or new folder with --out")
     elif folder.is_dir() and (name := _recorded_name(folder)) != recipe.name:
         raise RecipeError(f"{folder}: holds the run {name!r}, not {recipe.name!r}; choose another folder with --out")
@@ -61,14 +66,14 @@ def _recorded_name(folder: Path) -> object:
 
 def require_run(folder: Path) -> None:
     """Raise RecipeError where a folder is not a run."""
-    if not _is_run(folder):
+    if not is_run(folder):
         raise RecipeError(
             f"{folder}: not a run folder; `potstill run RECIPE` makes one, under runs/ if nothing else is said"
         )
 
 
-def _is_run(folder: Path) -> bool:
-    """A recipe alone is no run: people keep their own recipe.yaml in all sorts of folders."""
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's. A recipe alone is none: people keep a recipe.yaml in all sorts of folders."""
     marks = ("ledger.jsonl", "stages", _LOCK)
     return (folder / "recipe.yaml").is_file() and any((folder / mark).exists() for mark in marks)
 
@@ -84,12 +89,18 @@ def recipe_text(recipe: Recipe) -> str:
     return yaml.safe_dump(dict(resolved(recipe)), sort_keys=False, allow_unicode=True)
 
 
-def write_recipe(folder: Path, recipe: Recipe) -> bool:
-    """Keep the resolved recipe in the folder. True where it replaced another one."""
+def write_recipe(folder: Path, recipe: Recipe, note: Callable[[str], object]) -> bool:
+    """Keep the resolved recipe in the folder. True where it replaced another one.
+
+    `note` is given the text's SHA-256 and records it before the text takes its place.
+    """
     path, text = folder / "recipe.yaml", recipe_text(recipe)
     old = path.read_text(encoding="utf-8") if path.exists() else None
     if old != text:
-        write_durably(path, text)
+        write_aside(path, text)
+    note(hashlib.sha256(text.encode()).hexdigest())
+    if old != text:
+        put_in_place(path)
     return old is not None and old != text
 
 
@@ -111,7 +122,10 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)  # a folder that nobody works on holds nothing that changes from day to day
 
 
 def is_locked(folder: Path) -> bool:

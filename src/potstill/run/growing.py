@@ -34,8 +34,8 @@ def writer_recipe(recipe: Recipe, growth: Growth, budget_usd: float | None) -> R
 
 def grow(
     recipe: Recipe, growth: Growth, found: PromptSet, folder: Path, reporter: Reporter
-) -> tuple[PromptSet, dict[str, Any]]:
-    """The prompts with the grown ones after them, and facts for the ledger.
+) -> tuple[PromptSet, dict[str, Any], frozenset[str]]:
+    """The prompts with the grown ones after them, facts for the ledger, and the hashes of the requests that wrote them.
 
     Raises TermsStopped where the writing model may not be asked, and what `collect` raises; the same call goes on.
     """
@@ -49,12 +49,14 @@ def grow(
     written: list[Prompt] = []
     asked: list[Request] = []
     rounds = 0
+    withdrawn = found.withdrawn.hashes if found.withdrawn is not None else ()
     while (missing := growth.to - len(found.prompts) - len(written)) > 0:
         count = min(_MOST_A_ROUND, math.ceil(missing / growth.wanted))
         questions = requests_of_round(recipe.prompts, growth, seeds, written, rounds, count)
         asked += questions
         answers = _ask(writer, asked, questions, place, reporter)
-        new = take_new(recipe.prompts, growth, [*found.prompts, *written], answers, _name(writer.teacher))[:missing]
+        new = take_new(recipe.prompts, growth, [*found.prompts, *written], answers, _name(writer.teacher))
+        new = [one for one in new if one.hash not in withdrawn][:missing]
         written += new
         rounds += 1
         if len(new) < _DRY * count * growth.wanted:
@@ -64,7 +66,7 @@ def grow(
             )
             break
     facts = {"grown": len(written), "growth_requests": len(asked), "growth_rounds": rounds}
-    return replace(found, prompts=(*found.prompts, *written)), facts
+    return replace(found, prompts=(*found.prompts, *written)), facts, frozenset(one.prompt.hash for one in asked)
 
 
 def describe_growth(recipe: Recipe, prompts: int) -> str:

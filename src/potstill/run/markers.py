@@ -77,11 +77,14 @@ def marker_path(folder: Path, stage: str) -> Path:
 def read_marker(folder: Path, stage: str) -> Marker | None:
     """The marker of a stage, or None where the stage has not finished. Raises PotstillError for a damaged one."""
     path = marker_path(folder, stage)
+    return read_marker_file(path) if path.exists() else None
+
+
+def read_marker_file(path: Path) -> Marker:
+    """The marker in a file. Raises PotstillError where it is none."""
     try:
         return Marker(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise PotstillError(f"{path}: not a marker ({error}); delete it, and the stage is done again") from None
 
 
@@ -92,13 +95,27 @@ def marker_text(marker: Marker) -> str:
 
 def write_durably(path: Path, text: str) -> None:
     """Write a small file so that a crash at any instant leaves the old content or the new, on disk."""
+    write_aside(path, text)
+    put_in_place(path)
+
+
+def partial_path(path: Path) -> Path:
+    """Where a small file's new content waits until it takes its place."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write what `put_in_place` then puts there, so that the ledger can record it in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with partial_path(path).open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
+
+
+def put_in_place(path: Path) -> None:
+    """Give what `write_aside` wrote its name, in one step."""
+    partial_path(path).replace(path)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)  # the rename itself

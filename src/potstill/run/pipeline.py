@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from potstill import ledger
 from potstill.config import Recipe, load_recipe
@@ -22,10 +21,12 @@ from potstill.run.markers import (
     input_hash,
     marker_path,
     marker_text,
+    put_in_place,
     read_marker,
-    write_durably,
+    write_aside,
 )
-from potstill.run.stages import Stage, perform, plain, resolved, result_hash, stage_inputs, stages_until
+from potstill.run.record import note, plain, reopen
+from potstill.run.stages import Stage, perform, resolved, result_hash, stage_inputs, stages_until
 from potstill.run.summary import read_decision, summary_lines
 from potstill.run.versions import versions
 
@@ -59,10 +60,9 @@ def run_recipe(
     wanted = stages_until(until)
     create_folder(folder, recipe)
     with locked(folder):
-        if write_recipe(folder, recipe):
-            reporter.say("the recipe has changed since this folder was last run; only what reads the changes is redone")
         facts = {"recipe_sha256": content_hash(dict(resolved(recipe))), "until": until, "versions": versions()}
-        _note(folder, "run", facts)
+        if write_recipe(folder, recipe, lambda found: note(folder, "run", {**facts, "recipe_file_sha256": found})):
+            reporter.say("the recipe has changed since this folder was last run; only what reads the changes is redone")
         _decide(recipe, folder, reporter)
         if retry_errors:
             _ask_errors_again(folder, reporter)
@@ -88,7 +88,7 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, reporter: Reporter) ->
         return False
     reporter.say(f"{stage.name}: started")
     started = time.monotonic()
-    _note(folder, "stage_started", {"stage": stage.name, "input_hash": wanted, "inputs": inputs})
+    note(folder, "stage_started", {"stage": stage.name, "input_hash": wanted, "inputs": inputs})
     marker_path(folder, stage.name).unlink(missing_ok=True)
     _discard(stage, folder)
     result = perform(stage.name, recipe, folder, reporter)
@@ -119,19 +119,22 @@ def _ask_errors_again(folder: Path, reporter: Reporter) -> None:
     path = folder / "answers.sqlite"
     if not path.is_file():
         return
-    with Journal(path) as journal:
-        number = journal.retry_errors(permanent=True)
-    reporter.say(f"collect: {number:,} requests that failed are asked again")
-    if number:
-        marker_path(folder, "collect").unlink(missing_ok=True)
+    with Journal(path, read_only=True) as journal:
+        failed = journal.counts().error
+    if failed:
+        reopen(folder, "collect", "requests that failed are asked again")
+        with Journal(path) as journal:
+            journal.retry_errors(permanent=True)
+    reporter.say(f"collect: {failed:,} requests that failed are asked again")
 
 
 def _finish(folder: Path, marker: Marker) -> None:
     """Ledger first, marker last: a crash in between leaves a stage to be done again, never one that nobody recorded."""
-    text = marker_text(marker)
+    path, text = marker_path(folder, marker.stage), marker_text(marker)
     facts = {name: value for name, value in asdict(marker).items() if name != "versions"}
-    _note(folder, "stage_finished", {**facts, "marker_sha256": hashlib.sha256(text.encode()).hexdigest()})
-    write_durably(marker_path(folder, marker.stage), text)
+    write_aside(path, text)
+    note(folder, "stage_finished", {**facts, "marker_sha256": hashlib.sha256(text.encode()).hexdigest()})
+    put_in_place(path)
 
 
 def _decide(recipe: Recipe, folder: Path, reporter: Reporter) -> None:
@@ -147,13 +150,13 @@ def _decide(recipe: Recipe, folder: Path, reporter: Reporter) -> None:
     facts = plain({**asdict(decision), **({"own_rules": own} if own else {})})
     entries = [one for one in ledger.read(folder / "ledger.jsonl") if one.kind == "terms"]
     if not entries or content_hash(dict(entries[-1].facts)) != content_hash(facts):
-        _note(folder, "terms", facts)
+        note(folder, "terms", facts)
 
 
 def _withdraw(stage: Stage, folder: Path, reporter: Reporter) -> None:
     """A student that was not accepted leaves no export behind, not even that of an earlier recipe."""
     if read_marker(folder, stage.name) or (folder / "export").exists():
-        _note(folder, "stage_withdrawn", {"stage": stage.name, "reason": "the student is not accepted"})
+        note(folder, "stage_withdrawn", {"stage": stage.name, "reason": "the student is not accepted"})
         marker_path(folder, stage.name).unlink(missing_ok=True)
         _discard(stage, folder)
     reporter.say(f"{stage.name}: not done, because the student is not accepted")
@@ -176,7 +179,3 @@ def _discard(stage: Stage, folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _note(folder: Path, kind: str, facts: dict[str, Any]) -> None:
-    ledger.append(folder / "ledger.jsonl", kind, plain(facts))

@@ -1,6 +1,5 @@
 """The seven stages: what each reads, what it writes, and the room that does its work."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
 from potstill.run.markers import hash_of_all, hash_or_absent, read_marker
+from potstill.run.record import plain
 
 StageName = Literal["terms", "prompts", "collect", "screen", "train", "evaluate", "export"]
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
@@ -80,11 +80,12 @@ def _permission_files(recipe: Recipe) -> dict[str, Any]:
 def _prompts_reads(recipe: Recipe) -> Mapping[str, Any]:
     section = recipe.prompts.model_dump(mode="json", exclude={"license"})  # which the terms stage reads
     # Keys that came later count only where they say something: a finished run stays finished.
-    later = ("tag", "format", "dataset_split", "job", "job_key", "grow", "tools")
+    later = ("tag", "format", "dataset_split", "job", "job_key", "grow", "tools", "withdrawn")
     said = {key: value for key, value in section.items() if key not in later or value is not None}
     tools = {"tools": [dict(tool) for tool in recipe.collect.tools]} if recipe.collect.tools else {}
     grown = {"grown_by": _asked_of(recipe.prompts.grow.model or recipe.teacher)} if recipe.prompts.grow else {}
-    return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source), **tools, **grown}
+    withdrawn = {"withdrawn_file": hash_or_absent(recipe.prompts.withdrawn)} if recipe.prompts.withdrawn else {}
+    return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source), **tools, **grown, **withdrawn}
 
 
 def _asked_of(teacher: Teacher) -> list[str | None]:
@@ -199,8 +200,11 @@ def _export_reads(recipe: Recipe) -> Mapping[str, Any]:
     given = (recipe.export.licence_files, recipe.export.notice_files)
     texts = [{rule: hash_or_absent(path) for rule, path in one.items()} for one in given]
     told = _filled(recipe)  # the papers tell of all of the recipe, and name every layer's terms
+    # As it was before there were these keys: a finished run stays finished.
     if recipe.evaluate.task is None:
-        del told["evaluate"]["task"]  # as it was before there was any: a finished run stays finished
+        del told["evaluate"]["task"]
+    if recipe.prompts.withdrawn is None:
+        del told["prompts"]["withdrawn"]
     return {"recipe": told, "layers": layers(recipe), **({"texts": texts} if any(texts) else {})}
 
 
@@ -275,12 +279,6 @@ def stage_inputs(stage: Stage, recipe: Recipe, folder: Path) -> dict[str, str]:
             continue  # the inputs are what they were before there was this stage: a finished run stays finished
         inputs[f"stage {earlier}"] = marker.result_hash if marker else "not finished"
     return inputs
-
-
-def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts as JSON holds them (tuples become lists), so that what is compared is what was written."""
-    data: dict[str, Any] = json.loads(json.dumps(facts, default=str))
-    return data
 
 
 def result_hash(stage: StageName, outputs: Mapping[str, str], facts: Mapping[str, Any]) -> str:
@@ -384,13 +382,18 @@ def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
         )
     for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
         recipe.shares(tag)  # a prompt that no teacher takes part in stops the run here, before anything is asked
-    outputs = ["prompts.parquet"]
+    outputs, asked = ["prompts.parquet"], frozenset[str]()
     grown: dict[str, Any] = {}
     if recipe.prompts.grow is not None:
         from potstill.run.growing import OUTPUTS, grow
 
-        found, grown = grow(recipe, recipe.prompts.grow, found, folder, reporter)
+        found, grown, asked = grow(recipe, recipe.prompts.grow, found, folder, reporter)
         outputs += OUTPUTS
+    if found.withdrawn is not None:
+        from potstill.run.withdrawal import forget_others
+
+        forget_others(recipe, folder, {prompt.hash for prompt in found.prompts}, asked, reporter)
+        grown["withdrawn"] = asdict(found.withdrawn)
     write_prompts(with_tools(found.prompts, recipe.collect.tools or ()), folder / "prompts.parquet")
     if recipe.evaluate.task is not None:  # before anything is paid for, not when the student is there
         _check_task(recipe, recipe.evaluate.task, folder, reporter)
@@ -398,7 +401,8 @@ def _prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,
         "train": len(found.prompts) - holdout, "holdout": holdout, "format": found.format, "answered": found.answered,
-        "refused": found.refused, "refused_for": dict(found.refused_for), **grown,
+        "refused": found.refused, "refused_for": dict(found.refused_for),
+        "source_sha256": hash_of_all(recipe.prompts.source), **grown,
     }  # fmt: skip
     return StageResult(tuple(outputs), facts)
 

@@ -200,9 +200,10 @@ class Journal:
         )
 
     def spent_usd(self) -> float:
-        """The known cost of every answer in the file, those of earlier recipes included."""
+        """The known cost of every answer in the file, those of earlier recipes and what was deleted included."""
         total = self._all("SELECT total(cost_usd) FROM requests WHERE wanted IN (0, 1) AND state = 'done'")[0][0]
-        return float(total)
+        forgotten = self._all("SELECT value FROM facts WHERE name = 'forgotten_usd'")  # see `store.forgetting`
+        return float(total) + sum(float(value) for (value,) in forgotten)
 
     def unpriced(self) -> Iterator[Row]:
         """Answers of unknown cost, those of earlier recipes included."""

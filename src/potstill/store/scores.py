@@ -73,13 +73,19 @@ class Scores:
         self.spending = Spending()
         self._unpriced = Spending()
         self._known_usd = 0.0
-        for number, line in enumerate(self._whole_lines(), start=1):
+        self._take(self.read(path))
+
+    @classmethod
+    def read(cls, path: Path) -> list[Score]:
+        """All whole lines of a file."""
+        found = []
+        for number, line in enumerate(_whole_lines(path), start=1):
             try:
                 data = json.loads(line)
-                found = Score(**{**data, "log_p": tuple(data["log_p"])})
+                found.append(Score(**{**data, "log_p": tuple(data["log_p"])}))
             except (ValueError, TypeError, KeyError):
                 raise PotstillError(f"{path}:{number}: not a score; move the file away and run again") from None
-            self._take([found])
+        return found
 
     def get(self, key: str) -> tuple[float, ...] | None:
         """Log p of each answer token, None where it is not known yet."""
@@ -111,16 +117,17 @@ class Scores:
         self._unpriced = self._unpriced.plus([one for one in scores if one.cost_usd is None])
         self._known_usd += sum(one.cost_usd for one in scores if one.cost_usd is not None)
 
-    def _whole_lines(self) -> list[str]:
-        """The lines of the file, which loses what a kill cut short."""
-        if not self._path.exists():
-            return []
-        with self._path.open("rb+") as file:
-            text = file.read()
-            whole = text[: text.rfind(b"\n") + 1]
-            if len(whole) < len(text):
-                file.truncate(len(whole))
-        return whole.decode("utf-8", errors="replace").splitlines()
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file, which loses what a kill cut short."""
+    if not path.exists():
+        return []
+    with path.open("rb+") as file:
+        text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        if len(whole) < len(text):
+            file.truncate(len(whole))
+    return whole.decode("utf-8", errors="replace").splitlines()
 
 
 def spent_usd(folder: Path, journal: Journal, prices: Prices | None, judge_prices: Prices | None = None) -> float:

@@ -11,7 +11,7 @@ import torch
 
 from potstill.answers import Answer, load_answers
 from potstill.config import FIRST, Recipe, TopKSignals, Train
-from potstill.errors import RecipeError, TermsStopped
+from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.fetch import fetch, file_sha256
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
@@ -92,7 +92,7 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
     facts = {
         "student": made, "answers": len(answers), "data_sha256": data, "objective": recipe.objective.model_dump(),
         "precision": mixed_precision(recipe.train), "torch": torch.__version__, "threads": torch.get_num_threads(),
-        "student_sha256": file_sha256(folder / "student" / "model.safetensors"),
+        "student_sha256": file_sha256(folder / "student" / "model.safetensors"), **_result(folder / "metrics.jsonl"),
         "train_tokens": sum(len(one.example.tokens) for one in answers),
         "supervised_tokens": sum(one.example.answer_length for one in answers),
     }  # fmt: skip
@@ -107,6 +107,15 @@ def train(recipe: Recipe, folder: Path, reporter: Reporter, clearance: Clearance
         facts |= served.spending.facts()
         outputs += [SCORES] if (folder / SCORES).exists() else []
     return StageResult(tuple(outputs), facts)
+
+
+def _result(metrics: Path) -> dict[str, Any]:
+    """What training came to: its steps, and the loss of the last one in nats a token."""
+    try:
+        last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])
+        return {"steps": last["step"], "loss": last["loss"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        raise PotstillError(f"{metrics}: damaged or gone; delete the folder student beside it and run again") from None
 
 
 def _listed(
