@@ -43,6 +43,22 @@ def render(folder: Path, evaluation: dict[str, Any]) -> str:
     return write_report(write_sample_run(folder, evaluation)).read_text(encoding="utf-8")
 
 
+def test_the_terms_can_be_read_in_a_minute(page: str) -> None:
+    """Every layer with its document, the facts given, who permitted what, and what is left for a person."""
+    section = page[page.index('<h2 id="terms">') : page.index('<h2 id="reproduce">')]
+    assert "https://www.apache.org/licenses/LICENSE-2.0" in section
+    assert "compared on 2026-11-25" in section
+    assert "Allowed unless the student competes with the teacher&#39;s provider" in section
+    assert "not compared with the document" in section
+    assert "no rule fits" in section
+    assert "a glossary &lt;of words&gt;" in section
+    assert "<dt>Competes with the teacher&#39;s provider</dt><dd>no</dd>" in section
+    assert "<dt>Will be passed on to others</dt><dd>yes</dd>" in section
+    assert "A Provider on 2026-10-01 for service-terms (sha256 of the file: ab12)" in section
+    assert "rule service-terms was not compared with its document" in section
+    assert "It is not legal advice." in section
+
+
 def test_says_decision_figures_terms_and_how_to_check(page: str) -> None:
     text = re.sub(r"\s+", " ", Outline(page).text)
     for expected in (

@@ -19,8 +19,9 @@ from potstill.config import Recipe, recipe_from
 from potstill.errors import Inconclusive, NotAccepted, PotstillError, RecipeError, TermsStopped
 from potstill.run import run, run_recipe, verify
 from potstill.run.folder import find_recipe, locked, read_recipe
+from potstill.run.inputs import resolved
 from potstill.run.markers import changed_outputs, marker_path, read_marker
-from potstill.run.stages import STAGE_NAMES, STAGES, resolved, stages_until
+from potstill.run.stages import STAGE_NAMES, STAGES, stages_until
 
 Make = Callable[..., Recipe]
 
@@ -80,7 +81,7 @@ def test_a_second_run_does_nothing_again(rooms: Rooms, recipe: Make, tmp_path: P
         ({"train": {"checkpoint_every_s": 5}}, ["export"]),
         ({"export": {"papers": ["spdx"]}}, ["export"]),
         ({"prompts": {"source": "prompts.jsonl", "holdout": 0.3}}, list(STAGE_NAMES[1:])),
-        ({"use": {"purpose": "glossary"}}, ["terms", "export"]),
+        ({"use": {"purpose": "glossary"}}, ["terms", "evaluate", "export"]),
     ],
 )
 def test_a_change_redoes_exactly_what_reads_it(

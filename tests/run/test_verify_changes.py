@@ -18,8 +18,8 @@ from potstill import ledger
 from potstill.config import Recipe
 from potstill.records import content_hash
 from potstill.run import run_recipe, verify
+from potstill.run.inputs import resolved
 from potstill.run.record import reopen
-from potstill.run.stages import resolved
 from potstill.run.verify import summary
 
 Make = Callable[..., Recipe]

@@ -28,9 +28,9 @@ from potstill.evaluate.reporting.tables import (
     position_row,
     seconds_table,
     slice_row,
-    terms_table,
 )
 from potstill.evaluate.reporting.task import task_section
+from potstill.evaluate.reporting.terms import terms_section
 from potstill.evaluate.reporting.wording import capital, printed, role_title, time_of_day, value_of
 from potstill.evaluate.summary import (
     across_tokenizers,
@@ -84,7 +84,7 @@ def view_of(folder: Path) -> dict[str, Any]:
         "models": models_table(models, across_tokenizers(evaluation)),
         "data": data_table(mapping(evaluation.get("data"))),
         "screening": screening_section(read_screening_summary(folder / "screening.json")),
-        "terms": terms_table(mapping(evaluation.get("terms"))),
+        "terms": terms_section(mapping(evaluation.get("terms"))),
         "machine": [
             (capital(key.replace("_", " ")), printed(value))
             for key, value in mapping(evaluation.get("machine")).items()

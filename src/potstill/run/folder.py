@@ -13,8 +13,8 @@ import yaml
 
 from potstill.config import Recipe, load_recipe
 from potstill.errors import PotstillError, RecipeError
+from potstill.run.inputs import resolved
 from potstill.run.markers import partial_path, put_in_place, write_aside
-from potstill.run.stages import resolved
 
 _LOCK = ".lock"
 

@@ -14,6 +14,7 @@ from potstill.errors import Inconclusive, NotAccepted
 from potstill.progress import Reporter, Silent
 from potstill.records import content_hash
 from potstill.run.folder import create_folder, default_folder, find_recipe, locked, write_recipe
+from potstill.run.inputs import resolved
 from potstill.run.markers import (
     Marker,
     changed_outputs,
@@ -26,7 +27,7 @@ from potstill.run.markers import (
     write_aside,
 )
 from potstill.run.record import note, plain, reopen
-from potstill.run.stages import Stage, perform, resolved, result_hash, stage_inputs, stages_until
+from potstill.run.stages import Stage, perform, result_hash, stage_inputs, stages_until
 from potstill.run.summary import read_decision, summary_lines
 from potstill.run.versions import versions
 

@@ -14,9 +14,9 @@ from potstill.records import Prompt, canonical_json
 from potstill.run.cost import Cost, Recorded, asking_prices, bounds, recorded
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.growing import describe_growth
+from potstill.run.inputs import questions
 from potstill.run.judging import describe_judging
 from potstill.run.needs import Needs, Tokens, estimate_needs
-from potstill.run.stages import questions
 from potstill.run.teachers import describe_teachers
 
 if TYPE_CHECKING:

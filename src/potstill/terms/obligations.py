@@ -67,3 +67,12 @@ def known_obligation(text: str) -> bool:
         case "number":
             return value.isascii() and value.isdigit()
     return False
+
+
+def meaning(text: str) -> str:
+    """An obligation such as name_prefix:Llama in words, with its value behind them; an unknown one as it stands."""
+    name, _, value = text.partition(":")
+    if name not in OBLIGATIONS:
+        return text
+    shown = f"{int(value):,}" if value.isascii() and value.isdigit() else value.replace("|", " or ")
+    return OBLIGATIONS[name].meaning + (f" ({shown})" if shown else "")

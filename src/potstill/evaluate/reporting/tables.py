@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from potstill.config import called
 from potstill.evaluate.meanings import BASELINES, WORDING
 from potstill.evaluate.reporting.wording import capital, cell, printed, role_title
 from potstill.evaluate.summary import (
@@ -17,15 +16,6 @@ from potstill.evaluate.summary import (
 )
 
 _ROLES: Final = ("teacher", "student", *BASELINES)
-
-
-_VERDICTS: Final = {
-    "allowed": "Allowed",
-    "conditional": "Allowed under conditions",
-    "prohibited_if_competing": "Allowed unless the student competes with the teacher's provider",
-    "prohibited": "Prohibited",
-    "unknown": "Unknown",
-}
 
 
 def position_row(row: Mapping[str, Any]) -> dict[str, str]:
@@ -140,27 +130,6 @@ def _cost(cost: float | None, answers: float | None) -> str:
 
 def _usd(amount: float) -> str:
     return f"{amount:,.2f} USD" if amount >= 1 or amount == 0 else f"{amount:.3g} USD"
-
-
-def terms_table(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """The verdict with its rule, document, section and version, and the obligations it carries."""
-    obligations = terms.get("obligations")
-    verdict = terms.get("verdict")
-    each = [
-        (capital(called(name)), f"{_VERDICTS.get(str(one.get('verdict')), 'Unknown')}; rule {printed(one.get('rule'))}")
-        for name, one in ((name, mapping(found)) for name, found in mapping(terms.get("teachers")).items())
-    ]
-    return {
-        "verdict": _VERDICTS.get(str(verdict), str(verdict)) if verdict else "not recorded",
-        "reason": terms.get("reason"),
-        "rows": each + [
-            (title, terms.get(key) or "not recorded")
-            for key, title in (
-                ("rule", "Rule"), ("document", "Document"), ("section", "Section"), ("version_or_date", "Version"),
-            )
-        ],
-        "obligations": [str(entry) for entry in obligations] if isinstance(obligations, list) else [],
-    }  # fmt: skip
 
 
 def seconds_table(seconds: Mapping[str, Any]) -> list[tuple[str, str]]:
