@@ -54,7 +54,8 @@ def _in_words(verdict: Any) -> str:
 
 
 def _layer(one: Mapping[str, Any]) -> dict[str, str]:
-    version = ", ".join(str(one[key]) for key in ("version_or_date", "section") if one.get(key))
+    version = printed(one.get("version_or_date")) if one.get("version_or_date") else ""
+    version += f", section {one['section']}" if one.get("section") else ""
     return {
         "name": printed(one.get("name")), "verdict": _in_words(one.get("verdict")),
         "document": printed(one.get("document") or "no rule fits"), "where": version,
