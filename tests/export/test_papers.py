@@ -35,6 +35,27 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         LLAMA | {"url": "", "obligations": ["student_is_derivative", "internal_only"]},
         "ship",
     ),
+    "prompts of a data set": (
+        {"use": {"distributed": True, "commercial": False}},
+        APACHE
+        | {
+            "obligations": ["include_license_copy", "noncommercial_only"],
+            "layers": [
+                {**APACHE, "teacher": "teacher", "name": WHEEL},
+                {
+                    "teacher": "prompts",
+                    "name": "prompts under cc-by-nc-4.0",
+                    "rule": "cc-by-nc-4.0",
+                    "kind": "data",
+                    "document": "CC BY-NC 4.0",
+                    "version_or_date": "4.0",
+                    "url": "https://example.org/nc",
+                    "obligations": ["noncommercial_only", "include_license_copy"],
+                },
+            ],
+        },
+        "ship",
+    ),
     "several teachers": (
         {"more_teachers": [{"name": "code", "model": "hub:meta-llama/Llama-3.1-8B@abc", "license": "llama3.1"}]},
         APACHE | {"teachers": {"teacher": APACHE, "code": LLAMA}},
@@ -102,6 +123,21 @@ def test_weights_in_several_files_have_no_hash_of_one(tmp_path: Path) -> None:
     assert several.sha256 is None
     assert replace(several, revisions=(WEIGHTS,)).sha256 == WEIGHTS
     assert replace(several, revisions=(WEIGHTS,), host="a.example").sha256 is None
+
+
+def test_the_terms_of_the_prompts_are_theirs_and_not_the_students(tmp_path: Path) -> None:
+    _, folder = made(tmp_path, "prompts of a data set")
+    prompts = next(one for one in bom(folder)["components"] if one["bom-ref"] == "prompts")
+    assert prompts["licenses"][0]["license"]["id"] == "CC-BY-NC-4.0"
+    assert [one["license"]["id"] for one in bom(folder)["metadata"]["component"]["licenses"]] == ["Apache-2.0"]
+    expressions = {
+        one["simplelicensing_licenseExpression"] for one in elements(folder)["simplelicensing_LicenseExpression"]
+    }
+    assert expressions == {"Apache-2.0", "CC-BY-NC-4.0"}
+    told = json.loads((folder / "answers" / "croissant.json").read_text())
+    assert "https://example.org/nc" in [one.get("url") for one in told["usageInfo"]]
+    for path in ("safetensors/README.md", "safetensors/NOTICE.txt", "answers/README.md"):
+        assert "prompts under cc-by-nc-4.0: CC BY-NC 4.0 (4.0)" in (folder / path).read_text()
 
 
 def test_cyclonedx_of_a_served_teacher(tmp_path: Path) -> None:

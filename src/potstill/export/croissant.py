@@ -40,7 +40,7 @@ def metadata(subject: Subject, folder: Path) -> dict[str, Any]:
     """The whole document for the folder that holds answers.parquet; specification: http://mlcommons.org/croissant/1.1."""
     path = folder / ANSWERS
     name = subject.recipe.name
-    layers = {layer: None for one in subject.teachers for layer in one.layers}
+    layers = dict.fromkeys([*(layer for one in subject.teachers for layer in one.layers), *subject.data_layers])
     return {
         "@context": dict(_CONTEXT),
         "@type": "sc:Dataset",

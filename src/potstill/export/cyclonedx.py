@@ -115,7 +115,10 @@ def _ancestor(one: Ancestor) -> dict[str, Any]:
 
 def _prompts(subject: Subject) -> dict[str, Any]:
     said = f"The prompts of {subject.recipe.name}, from {subject.recipe.prompts.source.name}, as the run holds them."
-    return _data(_PROMPTS, "prompts.parquet", subject.prompts_sha256, said)
+    licences = _licences(subject.data_layers)
+    return _data(_PROMPTS, "prompts.parquet", subject.prompts_sha256, said) | (
+        {"licenses": licences} if licences else {}
+    )
 
 
 def _answers(subject: Subject) -> dict[str, Any]:

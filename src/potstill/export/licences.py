@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from potstill.config import FIRST, PrunedStudent, Recipe
 from potstill.errors import RecipeError, TermsStopped
-from potstill.export.lineage import Layer, layers_of
+from potstill.export.lineage import PROMPTS, Layer, layers_of
 from potstill.export.notice import NOTICE
 from potstill.export.obligations import NO_ADVICE
 from potstill.models.fetch import cached
@@ -62,6 +62,8 @@ def _wanted(terms_facts: Mapping[str, Any]) -> Iterator[_Text]:
     """Each text once: the first layer of a teacher that wants one is that of its own weights or service."""
     seen: set[tuple[str, str, str]] = set()
     for layer in layers_of(terms_facts):
+        if layer.teacher == PROMPTS:
+            continue  # no prompt goes with the weights
         for given in layer.obligations:
             what = _ASKED.get(given.partition(":")[0])
             key = (layer.teacher, what or "", layer.rule)

@@ -14,14 +14,15 @@ _SAME_ID = {
     "apache-2.0", "mit", "cc-by-nc-4.0", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4",
     "bigscience-openrail-m",
 }  # fmt: skip
+PROMPTS = "prompts"  # whose the terms of the prompts' own data set are, beside those of the teachers
 _SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "cc-by-nc-4.0": "CC-BY-NC-4.0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of terms that binds a teacher's outputs: weights, an ancestor of them, a service."""
+    """One layer of terms that binds a teacher's outputs or the prompts: weights, an ancestor, a service, a data set."""
 
-    teacher: str  # its name in the recipe
+    teacher: str  # its name in the recipe, or PROMPTS
     name: str
     rule: str
     document: str

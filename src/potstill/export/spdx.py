@@ -103,6 +103,8 @@ def _answers(graph: _Graph, subject: Subject, agents: list[str]) -> str:
         "software_File", "prompts", name="prompts.parquet", software_primaryPurpose="data",
         verifiedUsing=_hash(subject.prompts_sha256), description=f"The prompts, from {source}, as the run holds them.",
     )  # fmt: skip
+    if subject.data_layers:
+        graph.relate("hasConcludedLicense", prompts, _expression(graph, "licence-prompts", subject.data_layers))
     built = answers.last.strftime("%Y-%m-%dT%H:%M:%SZ") if answers.last else None
     splits = ", ".join(f"{number:,} {name}" for name, number in sorted(answers.splits.items()))
     found = graph.add(

@@ -12,7 +12,7 @@ from typing import Any
 
 from potstill.config import ModelStudent, PrunedStudent, Recipe, Teacher
 from potstill.export.answers import Answers
-from potstill.export.lineage import Layer, base_model, layers_of, shown_teacher, shown_teachers, student_layers
+from potstill.export.lineage import PROMPTS, Layer, base_model, layers_of, shown_teacher, shown_teachers, student_layers
 from potstill.export.notice import limits
 from potstill.export.obligations import obligations_of, sentence
 from potstill.ledger import file_hash
@@ -62,6 +62,7 @@ class Subject:
     family: str | None
     teachers: tuple[Ancestor, ...]
     base: Ancestor | None  # None where the student was cut from a teacher, or began from nothing
+    data_layers: tuple[Layer, ...]  # terms of the prompts' data set
     layers: tuple[Layer, ...]  # licences that its own weights are under, as far as the teachers say
     limits: tuple[str, ...]
     obligations: tuple[str, ...]  # in words
@@ -113,6 +114,7 @@ def gather(
         family=config.get("model_type"),
         teachers=tuple(_teachers(recipe, terms_facts, answers)),
         base=_base(recipe),
+        data_layers=tuple(one for one in layers_of(terms_facts) if one.teacher == PROMPTS),
         layers=student_layers(recipe, terms_facts),
         limits=limits(terms_facts),
         obligations=tuple(sentence(given) for given in obligations_of(terms_facts)),
