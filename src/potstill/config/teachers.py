@@ -8,7 +8,7 @@ from potstill.config.training import Objective, Train
 from potstill.errors import RecipeError
 
 FIRST = "teacher"  # what the first teacher is called beside the names of the others
-_TAKEN = (FIRST, "student", "mixture", "initial_student", "fine_tuning")  # names of models in evaluation.json
+_TAKEN = (FIRST, "student", "mixture", "initial_student", "fine_tuning", "prompts")  # names in evaluation.json, papers
 
 Teachers = Mapping[str, Teacher]
 

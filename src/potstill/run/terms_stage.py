@@ -89,16 +89,26 @@ def permission_files(recipe: Recipe) -> dict[str, Any]:
 
 
 def layers(recipe: Recipe) -> list[dict[str, Any]]:
-    """Every layer of terms that binds a teacher, with its rule's document and obligations, for the papers."""
-    from potstill.terms import decide_each
+    """Every layer of terms of the teachers and the prompts, with its rule's document and obligations, for the papers.
+
+    `teacher` is the teacher's name, or "prompts", whose layers are of the kind "data".
+    """
+    from potstill.terms import decide, decide_each
     from potstill.terms.rules import in_force, rules
 
     with in_force(recipe.terms.rules):
         known = {rule.id: rule for rule in rules()}
     kept = ("kind", "document", "version_or_date", "url", "obligations")
-    return [
-        {"teacher": teacher, "name": name, "rule": rule}
-        | (plain({key: getattr(known[rule], key) for key in kept}) if rule in known else {})
-        for teacher, decision in decide_each(recipe).items()
-        for name, rule, _ in decision.layers
+
+    def told(teacher: str, name: str, rule: str) -> dict[str, Any]:
+        of_rule = plain({key: getattr(known[rule], key) for key in kept}) if rule in known else {}
+        return {"teacher": teacher, "name": name, "rule": rule} | of_rule
+
+    each = decide_each(recipe)
+    of_teachers = [(teacher, name, rule) for teacher, one in each.items() for name, rule, _ in one.layers]
+    several = len(each) > 1
+    shown = {f"{teacher}: {name}" if several else name for teacher, name, _ in of_teachers}
+    of_prompts = [(name, rule) for name, rule, _ in decide(recipe).layers if name not in shown]
+    return [told(*one) for one in of_teachers] + [
+        told("prompts", name, rule) | {"kind": "data"} for name, rule in of_prompts
     ]
