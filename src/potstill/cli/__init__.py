@@ -15,6 +15,7 @@ from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOp
 from potstill.cli.batch import batch
 from potstill.cli.evidence import sign, verify
 from potstill.cli.lineage import lineage
+from potstill.cli.guard import guard
 from potstill.cli.logs import doctor
 from potstill.cli.terms import terms
 from potstill.errors import PotstillError, TermsStopped
@@ -186,6 +187,7 @@ app.command()(sign)
 app.command()(lineage)
 app.command()(doctor)
 app.add_typer(batch)
+app.add_typer(guard)
 app.add_typer(terms)
 
 
