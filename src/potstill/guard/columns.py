@@ -54,9 +54,7 @@ def _note(batch: pa.RecordBatch, naive: int, cleaner: Cleaner) -> None:
     noted = cleaner.noted
     noted.events += batch.num_rows
     noted.naive_times += naive
-    for name, column in zip(FIELDS, batch.columns, strict=True):
-        if len(column) > column.null_count:
-            noted.present[name] += len(column) - column.null_count
+    cleaner.note_present(batch)
     times = batch.column("time").drop_null().cast(pa.int64())
     if len(times):
         steps = pc.less(times, pa.concat_arrays([pa.array([cleaner.latest_us]), times[:-1]]))

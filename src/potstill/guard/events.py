@@ -156,15 +156,17 @@ def _from_rows(
         held.append(event)
         characters += sum(len(event.get(name, "")) for name in TEXTS)
         if len(held) >= _BATCH_ROWS or characters >= _BATCH_CHARACTERS:
-            yield _batch(held)
+            yield _batch(held, cleaner)
             held, characters = [], 0
     if held:
-        yield _batch(held)
+        yield _batch(held, cleaner)
 
 
-def _batch(events: list[dict[str, Any]]) -> pa.RecordBatch:
+def _batch(events: list[dict[str, Any]], cleaner: Cleaner) -> pa.RecordBatch:
     arrays = [pa.array([event.get(one.name) for event in events], one.type) for one in SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    batch = pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    cleaner.note_present(batch)
+    return batch
 
 
 def _quarantine(row: Unreadable, noted: Noted, bad: IO[str]) -> None:

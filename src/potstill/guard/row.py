@@ -2,10 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, Final
+
+import pyarrow as pa
 
 from potstill.exchanges.record import RowFault
 from potstill.guard.clock import instant
@@ -17,11 +19,7 @@ LONGEST_LABEL = (
 )
 _MOST = 1 << 62
 _SWITCHES: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_KIND: Final = (
-    dict.fromkeys(TIMES, "time") | dict.fromkeys(IDENTIFIERS, "identifier") | dict.fromkeys(LABELS, "label")
-    | dict.fromkeys(COUNTS, "count") | dict.fromkeys(SWITCHES, "switch") | dict.fromkeys(TEXTS, "text")
-    | {"temperature": "number"}
-)  # fmt: skip
+_IDENTIFIERS: Final = frozenset(IDENTIFIERS)
 
 
 @dataclass(slots=True)
@@ -71,7 +69,14 @@ class Cleaner:
             if value is None or value == "" or (self.metadata_only and name in TEXTS):
                 continue
             try:
-                event[name] = self._read(name, value)
+                if name in _IDENTIFIERS:
+                    event[name] = self.pseudonyms.of(name, _text(value))
+                elif name in TIMES:
+                    read = instant(value, self.zone)
+                    self.noted.naive_times += read.naive
+                    event[name] = read.us
+                else:
+                    event[name] = _READ[name](value)
             except (ValueError, OverflowError):
                 if name == "time":
                     raise RowFault("its time cannot be read") from None
@@ -83,37 +88,19 @@ class Cleaner:
             self.noted.backwards += when < self.latest_us
             self.latest_us = when
         self.noted.events += 1
-        self.noted.present.update(event.keys())
         return event
 
-    def next_file(self) -> None:
-        """Forget the last time: another file begins."""
-        self.latest_us = 0
-
-    def _read(self, name: str, value: Any) -> Any:
-        match _KIND[name]:
-            case "time":
-                found = instant(value, self.zone)
-                self.noted.naive_times += found.naive
-                return found.us
-            case "identifier":
-                return self.pseudonyms.of(name, _text(value))
-            case "label":
-                return _text(value)[:LONGEST_LABEL]
-            case "text":
-                if not isinstance(value, str):
-                    raise ValueError("not a text")
-                return _text(value)
-            case "count":
-                return _count(value)
-            case "switch":
-                return _switch(value)
-            case _:
-                return _finite(value)
+    def note_present(self, batch: pa.RecordBatch) -> None:
+        """Count the events of a finished batch that have a value, by field."""
+        for name, column in zip(FIELDS, batch.columns, strict=True):
+            if len(column) > column.null_count:
+                self.noted.present[name] += len(column) - column.null_count
 
 
 def _text(value: Any) -> str:
     """A text, or a number as one; half characters, which no file can hold, become question marks."""
+    if type(value) is str and value.isascii():
+        return value
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("not a text")
     try:
@@ -149,6 +136,25 @@ def _switch(value: Any) -> bool:
     if known is None:
         raise ValueError("neither true nor false")
     return known
+
+
+def _label(value: Any) -> str:
+    return _text(value)[:LONGEST_LABEL]
+
+
+def _prose(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return _text(value)
+
+
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(LABELS, _label),
+    **dict.fromkeys(COUNTS, _count),
+    **dict.fromkeys(SWITCHES, _switch),
+    **dict.fromkeys(TEXTS, _prose),
+    "temperature": _finite,
+}
 
 
 def canonical(row: Mapping[str, Any]) -> dict[str, Any]:

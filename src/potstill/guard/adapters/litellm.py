@@ -20,14 +20,14 @@ def read_litellm(row: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, A
     call = str(row.get("call_type") or "")
     if any(name in call for name in _OTHER_CALLS):
         raise RowFault("a call that generates no text")
-    metadata = mapping(decoded(row.get("metadata")))
-    stored = mapping(decoded(row.get("proxy_server_request")))
+    metadata = mapping(_decoded(row.get("metadata")))
+    stored = mapping(_decoded(row.get("proxy_server_request")))
     body = mapping(stored.get("body")) or stored
-    request = {**body, **mapping(decoded(row.get("model_parameters")))}
-    messages = decoded(row.get("messages"))
+    request = {**body, **mapping(_decoded(row.get("model_parameters")))}
+    messages = _decoded(row.get("messages"))
     if isinstance(messages, list) and messages:
         request["messages"] = messages
-    response = decoded(row.get("response"))
+    response = _decoded(row.get("response"))
     found = {**request_fields(request), **response_fields(mapping(response))}
     if isinstance(response, str) and response:
         found["answer"] = response
@@ -63,3 +63,8 @@ def _status(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> int | None:
         if code is not None:
             return code
     return None
+
+
+def _decoded(value: Any) -> Any:
+    """A column of JSON; most rows hold an empty object there."""
+    return None if value in ("{}", "[]", "") else decoded(value)
