@@ -89,6 +89,7 @@ class EventStore:
                 "memory_limit": f"{int(memory_gb * 1024)}MB",
                 "threads": threads,
                 "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,  # nothing is fetched
                 "temp_directory": str(self.folder / ".duckdb"),
             }
         )

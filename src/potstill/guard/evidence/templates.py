@@ -24,18 +24,27 @@ def _words(part: str) -> str:
     return f"string_split(trim(regexp_replace({masked}, '\\s+', ' ', 'g')), ' ')"
 
 
-_MASKED: Final = f"""
-    SELECT account, {_words(f"left(prompt, {_READ})")} AS first, {_words(f"right(prompt, {_READ})")} AS last
-    FROM events WHERE account IS NOT NULL AND prompt IS NOT NULL
-"""
-_SEEN: Final = f"""
-    WITH masked AS ({_MASKED}), seen AS (
-      SELECT account, unnest([
-        hash('begins', array_to_string(first[1:{_WORDS}], ' ')), hash('ends', array_to_string(last[-{_WORDS}:], ' '))
-      ]) AS template
-      FROM masked WHERE len(first) >= {_WORDS}
+def _masked(connection: "DuckDBPyConnection") -> None:
+    """The table `ends` of this connection: account, number of the beginning and of the end, and prompts with both.
+
+    Masking takes most of the time of all evidence, so it is done once a connection; texts are not kept.
+    """
+    connection.execute(
+        f"""
+        CREATE TEMP TABLE IF NOT EXISTS ends AS
+        SELECT account, hash(array_to_string(first[1:{_WORDS}], ' ')) AS begins,
+          hash(array_to_string(last[-{_WORDS}:], ' ')) AS ends, count(*) AS times
+        FROM (
+          SELECT account, first, CASE WHEN length(prompt) <= {_READ} THEN first
+            ELSE {_words(f"right(prompt, {_READ})")} END AS last
+          FROM (
+            SELECT account, prompt, {_words(f"left(prompt, {_READ})")} AS first
+            FROM events WHERE account IS NOT NULL AND prompt IS NOT NULL
+          )
+        ) WHERE len(first) >= {_WORDS} GROUP BY ALL
+        """,
+        {"slots": _SLOTS},
     )
-"""
 
 
 def template_links(connection: "DuckDBPyConnection", least: int = 5) -> list[Link]:
@@ -44,16 +53,20 @@ def template_links(connection: "DuckDBPyConnection", least: int = 5) -> list[Lin
     A template is the first eight words, or the last eight, with numbers, quoted texts, addresses and identifiers
     masked; prompts of fewer words have none. The value is the template's number, and says nothing of its words.
     """
+    _masked(connection)
     rows = connection.execute(
-        f"""
-        {_SEEN}, pairs AS (
-          SELECT template, account, count(*) AS events FROM seen GROUP BY ALL HAVING count(*) >= $least
+        """
+        WITH seen AS (
+          SELECT 'begins' AS side, begins AS template, account, times FROM ends
+          UNION ALL SELECT 'ends', ends, account, times FROM ends
+        ), pairs AS (
+          SELECT side, template, account, sum(times) AS events FROM seen GROUP BY ALL HAVING sum(times) >= $least
         )
         SELECT template, list(account ORDER BY account), sum(events)::BIGINT,
           (SELECT count(DISTINCT account) FROM events WHERE prompt IS NOT NULL)
-        FROM pairs GROUP BY template HAVING count(*) > 1 ORDER BY count(*), template
+        FROM pairs GROUP BY side, template HAVING count(*) > 1 ORDER BY count(*), template, side
         """,
-        {"slots": _SLOTS, "least": least},
+        {"least": least},
     ).fetchall()
     return [
         Link("templates", tuple(accounts), f"{template:016x}", events, strength_bits=rarity_bits(len(accounts), total))
@@ -67,16 +80,13 @@ def template_use(connection: "DuckDBPyConnection") -> pa.Table:
     `templated` prompts that count, `top_template_share` the share of the most frequent beginning or end, and
     `template_entropy_bits` of the beginnings: 0 where all are one.
     """
+    _masked(connection)
     return connection.sql(
-        f"""
-        WITH masked AS ({_MASKED}), begun AS (
-          SELECT account, hash(array_to_string(first[1:{_WORDS}], ' ')) AS begins,
-            hash(array_to_string(last[-{_WORDS}:], ' ')) AS ends
-          FROM masked WHERE len(first) >= {_WORDS}
-        ), beginnings AS (
-          SELECT account, begins, count(*) AS times FROM begun GROUP BY account, begins
+        """
+        WITH beginnings AS (
+          SELECT account, begins, sum(times) AS times FROM ends GROUP BY account, begins
         ), endings AS (
-          SELECT account, ends, count(*) AS times FROM begun GROUP BY account, ends
+          SELECT account, ends, sum(times) AS times FROM ends GROUP BY account, ends
         ), most AS (
           SELECT account, max(times) AS most FROM (
             SELECT account, times FROM beginnings UNION ALL SELECT account, times FROM endings
@@ -87,8 +97,7 @@ def template_use(connection: "DuckDBPyConnection") -> pa.Table:
         SELECT account, any_value(total)::BIGINT AS templated, any_value(most) / any_value(total) AS top_template_share,
           greatest(-sum(times / total * log2(times / total)), 0) AS template_entropy_bits
         FROM shares JOIN most USING (account) GROUP BY account ORDER BY account
-        """,
-        params={"slots": _SLOTS},
+        """
     ).to_arrow_table()
 
 
