@@ -18,7 +18,6 @@ PUBLIC = {
     "potstill.collect": ["collect"],
     "potstill.collect.screening": ["screen"],
     "potstill.export": ["check_before", "export"],
-    "potstill.export": ["export"],
     "potstill.guard": [
         "EventStore", "FIELDS", "Gap", "IDENTIFIERS", "Ingested", "Intake", "KINDS", "Pseudonyms", "SCHEMA", "TEXTS",
         "ingest", "missing_evidence", "open_events", "read_key",

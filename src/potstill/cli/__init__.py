@@ -14,8 +14,8 @@ from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
 from potstill.cli.evidence import sign, verify
-from potstill.cli.lineage import lineage
 from potstill.cli.guard import guard
+from potstill.cli.lineage import lineage
 from potstill.cli.logs import doctor
 from potstill.cli.terms import terms
 from potstill.errors import PotstillError, TermsStopped
