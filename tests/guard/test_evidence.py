@@ -248,7 +248,10 @@ def test_no_text_makes_matching_slow(tmp_path: Path, seed: str) -> None:
 
 def test_all_links_at_once_and_none_without_fields(traffic: "DuckDBPyConnection", tmp_path: Path) -> None:
     kinds = {link.kind for link in account_links(traffic)}
-    assert kinds >= {"payment", "client", "signup", "templates", "near_duplicates", "coactivation"}
+    assert kinds >= {"payment", "client", "signup", "templates", "coactivation"}
+    (tmp_path / "twins").mkdir()
+    with events(tmp_path / "twins", [{"account": name, "prompt": "one question"} for name in "ab"]) as connection:
+        assert [link.kind for link in account_links(connection)] == ["near_duplicates"]
     with events(tmp_path, [{"model": "m", "status": 200}] * 3) as connection:
         assert account_links(connection) == []
         assert account_features(connection).num_rows == 0

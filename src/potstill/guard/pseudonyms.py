@@ -11,6 +11,7 @@ from potstill.errors import PotstillError
 KEY_VARIABLE: Final = "POTSTILL_GUARD_KEY"
 _LEAST_BYTES = 16
 _DIGITS = 24  # 96 bits: a hundred million values collide with a chance of one in 10^13
+_LONGEST_KEPT = 256  # characters
 _KEPT = 1 << 18  # pseudonyms remembered before the memory is emptied; some 60 MB
 
 
@@ -57,7 +58,9 @@ class Pseudonyms:
                 self._known.clear()
             counts = address_prefix(value) if field == "address_prefix" else value
             message = f"{field}\0{counts}".encode("utf-8", "surrogatepass")
-            found = self._known[field, value] = hmac.digest(self._key, message, "sha256").hex()[:_DIGITS]
+            found = hmac.digest(self._key, message, "sha256").hex()[:_DIGITS]
+            if len(value) <= _LONGEST_KEPT:  # callers write user agents of any length
+                self._known[field, value] = found
         return found
 
 

@@ -101,7 +101,7 @@ def template_use(connection: "DuckDBPyConnection") -> pa.Table:
     ).to_arrow_table()
 
 
-def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 20, threshold: float = 0.8) -> list[Link]:
+def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10, threshold: float = 0.8) -> list[Link]:
     """A link for every group of accounts that sent nearly the same prompt, by MinHash signatures.
 
     Looked at are the `an_account` prompts of each account with the smallest hashes, so the same ones of accounts that
