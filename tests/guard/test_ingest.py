@@ -126,6 +126,14 @@ def test_a_line_of_a_hundred_megabytes_is_never_in_memory(tmp_path: Path, name: 
     assert any("line of more than" in reason or "too long" in reason for _, reason in reasons(tmp_path / "out"))
 
 
+def test_an_array_in_one_long_line_is_read_value_by_value(tmp_path: Path) -> None:
+    rows = [plain(number, prompt="x" * 100_000) for number in range(200)]
+    (tmp_path / "log.json").write_text(json.dumps(rows), encoding="utf-8")
+    store = stored([tmp_path / "log.json"], tmp_path / "out")
+    assert store.manifest["events"] == 200
+    assert reasons(tmp_path / "out") == []
+
+
 def test_hostile_texts_come_back_as_they_were(tmp_path: Path) -> None:
     texts = [
         "<script>alert(1)</script>",

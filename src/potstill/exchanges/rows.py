@@ -64,9 +64,12 @@ def rows(path: Path, longest: int | None = None) -> Iterator[Located | Unreadabl
 
 
 def _first_line(file: BinaryIO, longest: int | None) -> bytes:
-    for _, line in bounded_lines(file, longest):
-        if line is None or line.strip():
-            return b"{}" if line is None else line
+    """The first line that is not empty; of one that is too long, only whether it begins an array."""
+    while line := file.readline(-1 if longest is None else longest + 1):
+        if line.strip():
+            if longest is not None and len(line) > longest:
+                return b"[" if line.lstrip(b"\xef\xbb\xbf \t").startswith(b"[") else b"{}"
+            return line
     return b"{}"
 
 
