@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor benchmark-screening benchmark-collecting clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor benchmark-screening benchmark-guard benchmark-collecting clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -49,6 +49,9 @@ benchmark-doctor: $(STAMP)
 
 benchmark-screening: $(STAMP)
 	$(BIN)/python benchmarks/screening.py
+
+benchmark-guard: $(STAMP)
+	$(BIN)/python benchmarks/guard.py
 
 benchmark-languages: .peers/languages/.installed
 	.peers/languages/bin/python benchmarks/languages.py

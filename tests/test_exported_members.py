@@ -18,6 +18,10 @@ PUBLIC = {
     "potstill.collect": ["collect"],
     "potstill.collect.screening": ["screen"],
     "potstill.export": ["check_before", "export"],
+    "potstill.guard": [
+        "EventStore", "FIELDS", "Gap", "IDENTIFIERS", "Ingested", "Intake", "KINDS", "Pseudonyms", "SCHEMA", "TEXTS",
+        "ingest", "missing_evidence", "open_events", "read_key",
+    ],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
     "potstill.run": [
         "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",

@@ -33,6 +33,7 @@ def loaded_by(statement: str) -> set[str]:
         "export",
         "exchanges",
         "doctor",
+        "guard",
     ],
 )
 def test_no_tensor_library_is_loaded(module: str) -> None:

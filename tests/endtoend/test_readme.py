@@ -74,6 +74,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     write_log(folder / "log.jsonl")
+    (folder / "guard.key").write_text("a key for the docs' commands only\n")
     _write_served(folder)
     _write_rules(folder)
     _sign(folder)

@@ -14,6 +14,7 @@ from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
 from potstill.cli.evidence import sign, verify
+from potstill.cli.guard import guard
 from potstill.cli.lineage import lineage
 from potstill.cli.logs import doctor
 from potstill.cli.terms import terms
@@ -186,6 +187,7 @@ app.command()(sign)
 app.command()(lineage)
 app.command()(doctor)
 app.add_typer(batch)
+app.add_typer(guard)
 app.add_typer(terms)
 
 

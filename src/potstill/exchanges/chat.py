@@ -26,10 +26,9 @@ def read_chat_log(row: Mapping[str, Any], place: str, key: str | None = None) ->
     Request and response may lie in a "body" of their own, be JSON texts, or, for the response, a recorded stream.
     Raises RowFault where there is no conversation in the row.
     """
-    request = _part(row, _REQUESTS, ("messages", "input"))
+    request, response = sides(row)
     if request is None:
         raise RowFault("no request with messages in it")
-    response = _part(row, _RESPONSES, ("choices", "output", "error"), skip=request)
     status = mapping(row.get("response")).get("status_code") or row.get("status_code") or row.get("status")
     error = text(row.get("error")) or error_in(row)[1]
     failed = isinstance(status, int) and status >= 400
@@ -81,6 +80,14 @@ def exchanges(
             choice=number,
             **common,
         )
+
+
+def sides(
+    row: Mapping[str, Any], telling: tuple[str, ...] = ("messages", "input")
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """The request of a row, known by one of the `telling` keys, and its response; None for what the row lacks."""
+    request = _part(row, _REQUESTS, telling)
+    return request, _part(row, _RESPONSES, ("choices", "output", "error"), skip=request)
 
 
 def decoded(value: Any) -> Any:

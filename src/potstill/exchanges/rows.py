@@ -1,7 +1,9 @@
 """The rows of log files, one after the other and never a whole file in memory: JSONL, a JSON array, gzip, folders."""
 
+import codecs
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -42,29 +44,49 @@ def opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
-def rows(path: Path) -> Iterator[Located | Unreadable]:
+def rows(path: Path, longest: int | None = None) -> Iterator[Located | Unreadable]:
     """Place and JSON object of every row; a row that is none is Unreadable and ends nothing.
 
     A file whose first line is not a JSON object by itself is read as a JSON array, or as objects over several lines.
-    Raises PotstillError where the file cannot be read at all.
+    A line of more than `longest` bytes is Unreadable, and never in memory as a whole. Raises PotstillError where the
+    file cannot be read, or not to its end: then after the rows that could be.
     """
     try:
         with opened(path) as file:
-            first = _first_line(file)
+            first = _first_line(file, longest)
         with opened(path) as file:
-            yield from _lines(path, file) if _whole(first) else _values(path, file)
+            yield from _lines(path, file, longest) if _whole(first) else _values(path, file, longest)
     except FileNotFoundError:
         raise PotstillError(f"{path}: no such file") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PotstillError(f"{path}: cannot be read ({reason})") from None
 
 
-def _first_line(file: BinaryIO) -> bytes:
-    for line in file:
+def _first_line(file: BinaryIO, longest: int | None) -> bytes:
+    """The first line that is not empty; of one that is too long, only whether it begins an array."""
+    while line := file.readline(-1 if longest is None else longest + 1):
         if line.strip():
+            if longest is not None and len(line) > longest:
+                return b"[" if line.lstrip(b"\xef\xbb\xbf \t").startswith(b"[") else b"{}"
             return line
     return b"{}"
+
+
+def bounded_lines(file: BinaryIO, longest: int | None = None) -> Iterator[tuple[int, bytes | None]]:
+    """Number, from 1, and bytes of every line; None for one of more than `longest` bytes, which is passed over."""
+    if longest is None:
+        yield from enumerate(file, 1)
+        return
+    number = 0
+    while line := file.readline(longest + 1):
+        number += 1
+        if len(line) <= longest:
+            yield number, line
+            continue
+        while not line.endswith(b"\n") and (line := file.readline(_BLOCK)):
+            pass
+        yield number, None
 
 
 def _whole(line: bytes) -> bool:
@@ -79,11 +101,14 @@ def _whole(line: bytes) -> bool:
     return True
 
 
-def _lines(path: Path, file: BinaryIO) -> Iterator[Located | Unreadable]:
-    for number, line in enumerate(file, 1):
+def _lines(path: Path, file: BinaryIO, longest: int | None) -> Iterator[Located | Unreadable]:
+    for number, line in bounded_lines(file, longest):
+        place = f"{path}:{number}"
+        if line is None:
+            yield Unreadable(place, f"a line of more than {longest:,} bytes")
+            continue
         if not line.strip():
             continue
-        place = f"{path}:{number}"
         try:
             row = json.loads(line.decode("utf-8-sig"))
         except UnicodeDecodeError:
@@ -96,9 +121,11 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[Located | Unreadable]:
             yield (place, row) if isinstance(row, dict) else Unreadable(place, "not a JSON object")
 
 
-def _values(path: Path, file: BinaryIO) -> Iterator[Located | Unreadable]:
+def _values(path: Path, file: BinaryIO, longest: int | None) -> Iterator[Located | Unreadable]:
     """The objects of a JSON array, or of a file that has them one after the other over several lines."""
-    decoder, buffer, line, ended = json.JSONDecoder(), "", 1, False
+    decoder, buffer, line = json.JSONDecoder(), "", 1
+    characters = codecs.getincrementaldecoder("utf-8")()  # a block may end inside a character
+    most = min(longest or _LONGEST_VALUE, _LONGEST_VALUE)
     while True:
         start = len(buffer) - len(buffer.lstrip(" \t\r\n,[]\ufeff"))
         line += buffer.count("\n", 0, start)
@@ -108,13 +135,13 @@ def _values(path: Path, file: BinaryIO) -> Iterator[Located | Unreadable]:
                 raise json.JSONDecodeError("nothing", buffer, 0)
             value, end = decoder.raw_decode(buffer)
         except (ValueError, RecursionError) as error:
-            block = b"" if ended or len(buffer) > _LONGEST_VALUE else _block(file)
+            block = b"" if len(buffer) > most else file.read(_BLOCK)
             if not block:
                 if buffer:
                     yield Unreadable(f"{path}:{line}", f"not JSON ({_plain(error)}); the rest of the file is not read")
                 return
             try:
-                buffer += block.decode()
+                buffer += characters.decode(block)
             except UnicodeDecodeError:
                 yield Unreadable(f"{path}:{line}", "not UTF-8 text; the rest of the file is not read")
                 return
@@ -123,11 +150,6 @@ def _values(path: Path, file: BinaryIO) -> Iterator[Located | Unreadable]:
         yield (place, value) if isinstance(value, dict) else Unreadable(place, "not a JSON object")
         line += buffer.count("\n", 0, end)
         buffer = buffer[end:]
-
-
-def _block(file: BinaryIO) -> bytes:
-    """A block that ends with a line, or else with the file: no character of UTF-8 is cut in two."""
-    return file.read(_BLOCK) + file.readline()
 
 
 def _plain(error: Exception) -> str:

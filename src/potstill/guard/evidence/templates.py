@@ -1,0 +1,132 @@
+"""Prompts that fill one template: what varies is masked, and what stays is compared by its beginning and its end."""
+
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from potstill.guard.evidence.links import Link, rarity_bits
+from potstill.texts.near_duplicates import NearDuplicates
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# Matched by RE2 inside DuckDB, which takes time linear in the text whatever the text is.
+_SLOTS: Final = (
+    r"""https?://[^\s]+|[^\s@]+@[^\s@]+\.[a-z]+|"[^"]*"|“[^”]*”|«[^»]*»|'[^']*'|[0-9a-f]{12,}|[0-9][0-9.,:/-]*"""
+)
+_READ: Final = 1_000  # characters of a prompt's beginning, and as many of its end
+_WORDS: Final = 8  # of the masked prompt that a template is known by
+
+
+def _words(part: str) -> str:
+    """SQL for the words of a text in lower case with its slots masked."""
+    masked = f"regexp_replace(lower({part}), $slots, '_', 'g')"
+    return f"string_split(trim(regexp_replace({masked}, '\\s+', ' ', 'g')), ' ')"
+
+
+def _masked(connection: "DuckDBPyConnection") -> None:
+    """The table `ends` of this connection: account, number of the beginning and of the end, and prompts with both.
+
+    Masking takes most of the time of all evidence, so it is done once a connection; texts are not kept.
+    """
+    connection.execute(
+        f"""
+        CREATE TEMP TABLE IF NOT EXISTS ends AS
+        SELECT account, hash(array_to_string(first[1:{_WORDS}], ' ')) AS begins,
+          hash(array_to_string(last[-{_WORDS}:], ' ')) AS ends, count(*) AS times
+        FROM (
+          SELECT account, first, CASE WHEN length(prompt) <= {_READ} THEN first
+            ELSE {_words(f"right(prompt, {_READ})")} END AS last
+          FROM (
+            SELECT account, prompt, {_words(f"left(prompt, {_READ})")} AS first
+            FROM events WHERE account IS NOT NULL AND prompt IS NOT NULL
+          )
+        ) WHERE len(first) >= {_WORDS} GROUP BY ALL
+        """,
+        {"slots": _SLOTS},
+    )
+
+
+def template_links(connection: "DuckDBPyConnection", least: int = 5) -> list[Link]:
+    """A link for every template that two accounts or more used at least `least` times each, the rarest first.
+
+    A template is the first eight words, or the last eight, with numbers, quoted texts, addresses and identifiers
+    masked; prompts of fewer words have none. The value is the template's number, and says nothing of its words.
+    """
+    _masked(connection)
+    rows = connection.execute(
+        """
+        WITH seen AS (
+          SELECT 'begins' AS side, begins AS template, account, times FROM ends
+          UNION ALL SELECT 'ends', ends, account, times FROM ends
+        ), pairs AS (
+          SELECT side, template, account, sum(times) AS events FROM seen GROUP BY ALL HAVING sum(times) >= $least
+        )
+        SELECT template, list(account ORDER BY account), sum(events)::BIGINT,
+          (SELECT count(DISTINCT account) FROM events WHERE prompt IS NOT NULL)
+        FROM pairs GROUP BY side, template HAVING count(*) > 1 ORDER BY count(*), template, side
+        """,
+        {"least": least},
+    ).fetchall()
+    return [
+        Link("templates", tuple(accounts), f"{template:016x}", events, strength_bits=rarity_bits(len(accounts), total))
+        for template, accounts, events, total in rows
+    ]
+
+
+def template_use(connection: "DuckDBPyConnection") -> pa.Table:
+    """How much of an account's prompts one template fills, a row an account with prompts of eight words or more.
+
+    `templated` prompts that count, `top_template_share` the share of the most frequent beginning or end, and
+    `template_entropy_bits` of the beginnings: 0 where all are one.
+    """
+    _masked(connection)
+    return connection.sql(
+        """
+        WITH beginnings AS (
+          SELECT account, begins, sum(times) AS times FROM ends GROUP BY account, begins
+        ), endings AS (
+          SELECT account, ends, sum(times) AS times FROM ends GROUP BY account, ends
+        ), most AS (
+          SELECT account, max(times) AS most FROM (
+            SELECT account, times FROM beginnings UNION ALL SELECT account, times FROM endings
+          ) GROUP BY account
+        ), shares AS (
+          SELECT account, times, sum(times) OVER (PARTITION BY account) AS total FROM beginnings
+        )
+        SELECT account, any_value(total)::BIGINT AS templated, any_value(most) / any_value(total) AS top_template_share,
+          greatest(-sum(times / total * log2(times / total)), 0) AS template_entropy_bits
+        FROM shares JOIN most USING (account) GROUP BY account ORDER BY account
+        """
+    ).to_arrow_table()
+
+
+def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10, threshold: float = 0.8) -> list[Link]:
+    """A link for every group of accounts that sent nearly the same prompt, by MinHash signatures.
+
+    Looked at are the `an_account` prompts of each account with the smallest hashes, so the same ones of accounts that
+    send the same; memory is some 3 KB for each. `threshold` is the least Jaccard similarity of 5-character shingles to
+    the group's first prompt.
+    """
+    rows = connection.execute(
+        """
+        SELECT account, unnest(min_by(DISTINCT said, number, ?)) FROM (
+          SELECT account, left(prompt, 4000) AS said, hash(prompt) AS number FROM events
+          WHERE account IS NOT NULL AND prompt IS NOT NULL
+        ) GROUP BY account ORDER BY account
+        """,
+        [an_account],
+    )
+    seen = NearDuplicates(threshold)
+    groups: dict[str, list[str]] = {}
+    while some := rows.fetchmany(1024):
+        for account, prompt in some:
+            name = f"{len(groups)}"
+            first = seen.earlier(name, prompt)
+            groups.setdefault(name if first is None else first, []).append(account)
+    found = [
+        Link("near_duplicates", tuple(sorted(set(accounts))), "", len(accounts), similarity=threshold)
+        for accounts in groups.values()
+        if len(set(accounts)) > 1
+    ]
+    return sorted(found, key=lambda link: (len(link.accounts), link.accounts))
