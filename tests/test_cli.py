@@ -199,6 +199,7 @@ def test_compare_prints_both_sides(capsys: pytest.CaptureFixture[str], monkeypat
         (RuntimeError("Error: No space left on device (os error 28)"), 1, "no space left on the disk"),
         (PermissionError(errno.EACCES, "Permission denied", "runs/a"), 1, "runs/a: Permission denied"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install 'potstill[train]'"),
+        (ModuleNotFoundError("No module named 'duckdb'", name="duckdb"), 1, "pip install 'potstill[guard]'"),
         (ValueError("one\ntwo"), 1, "unexpected ValueError: one; --debug shows where"),
     ],
 )

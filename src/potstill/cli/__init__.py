@@ -224,6 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
+_EXTRAS = {"duckdb": "guard", "stix2": "guard", "model_signing": "sign"}  # all others are for training
+
+
 def _in_words(error: Exception) -> tuple[str, int]:
     """One line for an error, and the exit code."""
     if isinstance(error, PotstillError):
@@ -232,7 +235,8 @@ def _in_words(error: Exception) -> tuple[str, int]:
         where = getattr(error, "filename", None) or "the disk"
         return f"no space left on {where}; free some and give the same command again, what is done is kept", 1
     if isinstance(error, ModuleNotFoundError) and not (error.name or "potstill").startswith("potstill"):
-        return f"this needs the Python package {error.name}; install it with: pip install 'potstill[train]'", 1
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "train")
+        return f"this needs the Python package {error.name}; install it with: pip install 'potstill[{extra}]'", 1
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", 1
     first = (str(error).splitlines() or [""])[0]
