@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 from scripted_server import ScriptedServer, Step
 
 Body = dict[str, Any]
@@ -118,13 +118,16 @@ class BatchServer(ScriptedServer):
         return ("list", lambda: self._list(request)) if len(parts) == 1 else ("look", lambda: self._look(parts[1]))
 
     async def _upload(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        assert form["purpose"] == "batch"
-        upload = form["file"]
-        assert isinstance(upload, web.FileField)
-        assert upload.filename.endswith(".jsonl")
-        with upload.file as content:
-            self.files[f"file-{len(self.files)}"] = content.read().decode()
+        # Part by part, in memory: `request.post` leaves a temporary file open where a client is killed in the middle.
+        parts: dict[str, tuple[str | None, str]] = {}
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            parts[part.name or ""] = (part.filename, (await part.read(decode=True)).decode())
+        assert parts["purpose"] == (None, "batch")
+        name, content = parts["file"]
+        assert name is not None
+        assert name.endswith(".jsonl")
+        self.files[f"file-{len(self.files)}"] = content
         return web.json_response({"id": f"file-{len(self.files) - 1}", "object": "file", "purpose": "batch"})
 
     async def _submit(self, request: web.Request) -> web.Response:
