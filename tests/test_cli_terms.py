@@ -190,7 +190,9 @@ def test_diff_reads_files_folders_and_the_package(capsys: pytest.CaptureFixture[
 
 def test_schema_is_the_one_that_the_rules_follow(capsys: pytest.CaptureFixture[str]) -> None:
     lines, _ = told(capsys, "schema")
-    jsonschema.Draft202012Validator(json.loads("\n".join(lines))).validate({"rules": [CONTRACT]})
+    schema = jsonschema.Draft202012Validator(json.loads("\n".join(lines)))
+    assert schema.is_valid({"rules": [CONTRACT]})
+    assert not schema.is_valid({"rules": [{**CONTRACT, "output_training": "perhaps"}]})
 
 
 def test_a_whole_decision_of_a_fresh_process_is_quick() -> None:

@@ -12,8 +12,8 @@ PUBLIC = {
     "potstill.doctor": ["Diagnosis", "Examination", "examine", "export", "lines"],
     "potstill.evaluate": ["evaluate"],
     "potstill.exchanges": [
-        "Exchange", "FORMS", "Unreadable", "find_form", "form_of_row", "known_form", "log_files", "opened",
-        "read_exchanges", "rows",
+        "Exchange", "FORMS", "Unreadable", "find_form", "form_named", "form_of_row", "known_form", "log_files",
+        "opened", "read_exchanges", "rows",
     ],
     "potstill.collect": ["collect"],
     "potstill.collect.screening": ["screen"],

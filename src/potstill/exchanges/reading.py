@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from potstill.errors import PotstillError
 from potstill.exchanges.batch import read_batch
@@ -14,6 +14,8 @@ from potstill.exchanges.litellm import read_litellm
 from potstill.exchanges.record import FORMS, Exchange, Form, RowFault, Unreadable, mapping
 from potstill.exchanges.rows import log_files, rows
 
+AnyForm = TypeVar("AnyForm", bound=str)
+
 _LOOKED_AT = 20
 
 _Reader = Callable[[Mapping[str, Any], str, str | None], Iterator[Exchange]]
@@ -21,12 +23,15 @@ _Reader = Callable[[Mapping[str, Any], str, str | None], Iterator[Exchange]]
 
 def known_form(name: str | None) -> Form | None:
     """The form of this name. Raises PotstillError for another name."""
-    if name is None:
-        return None
-    for form in FORMS:
-        if form == name:
-            return form
-    raise PotstillError(f"{name}: no form of logs; there are {', '.join(FORMS)}")
+    return form_named(name, FORMS)
+
+
+def form_named(name: str | None, forms: Sequence[AnyForm]) -> AnyForm | None:
+    """The one of `forms` that has this name; None for None. Raises PotstillError for another name."""
+    found = next((form for form in forms if form == name), None)
+    if found is None and name is not None:
+        raise PotstillError(f"{name}: no form of logs; there are {', '.join(forms)}")
+    return found
 
 
 def form_of_row(row: Mapping[str, Any]) -> Form | None:

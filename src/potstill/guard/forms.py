@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from potstill.errors import PotstillError
-from potstill.exchanges import form_of_row, log_files, rows
+from potstill.exchanges import form_named, form_of_row, log_files, rows
 from potstill.guard.adapters.otel import holds_spans
 from potstill.guard.row import canonical
 
@@ -20,12 +20,7 @@ LONGEST_ROW = 1 << 24  # bytes
 
 def known_form(name: str | None) -> Form | None:
     """The form of this name. Raises PotstillError for another name."""
-    if name is None:
-        return None
-    for form in FORMS:
-        if form == name:
-            return form
-    raise PotstillError(f"{name}: no form of logs; there are {', '.join(FORMS)}")
+    return form_named(name, FORMS)
 
 
 def files_of(paths: list[Path]) -> list[Path]:

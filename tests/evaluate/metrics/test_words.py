@@ -1,5 +1,7 @@
 """Metrics of words and n-grams: values by hand, from the papers, and from sacreBLEU; any text is survived."""
 
+from collections.abc import Callable
+
 import pytest
 import sacrebleu
 from hypothesis import given
@@ -97,7 +99,7 @@ def test_chrf_by_hand_and_by_sacrebleu() -> None:
     [(exact_match, 1), (normalised_match, 1), (token_f1, 1), (rouge_l, 1), (bleu, 100), (chrf, 100)],
 )
 @given(answer=TEXT, reference=TEXT)
-def test_any_text_is_survived(score, most, answer: str, reference: str) -> None:  # type: ignore[no-untyped-def]
+def test_any_text_is_survived(score: Callable[[str, str], float], most: int, answer: str, reference: str) -> None:
     assert 0 <= score(answer, reference) <= most + 1e-9
     if answer.split() and score in (exact_match, normalised_match, token_f1, rouge_l):
         assert score(answer, answer) == 1
