@@ -30,7 +30,7 @@ ENVIRONMENTS = {
 TOOLS = ("litellm", "curator", "data-designer", "distilabel")
 REQUESTS = {OURS: 10_000, "aiohttp": 10_000}  # enough for some seconds each
 REQUESTS_OF_OTHERS = 1000
-# Half a minute each: the window opens over the first second, from 16 requests in flight to all 512.
+# Half a minute each, so that the first second, in which the window opens from 16 to 512, hardly counts.
 SLOW = {OURS: 60_000, "aiohttp": 60_000}
 SLOW_OF_OTHERS = 3000
 
