@@ -1,6 +1,7 @@
 """Exact intervals of proportions against scipy, and their coverage."""
 
 import math
+from typing import Any
 
 import pytest
 import scipy.special
@@ -46,7 +47,7 @@ def test_the_incomplete_beta_function_is_scipys(x: float, a: float, b: float) ->
     assert beta_cdf(x, a, b) == pytest.approx(float(scipy.special.betainc(a, b, x)), rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize(("successes", "n"), [(-1, 10), (11, 10), (0, 0)])
-def test_what_is_no_proportion_is_refused(successes: int, n: int) -> None:
+@pytest.mark.parametrize(("successes", "n"), [(-1, 10), (11, 10), (1.5, 10), (0, 0)])
+def test_what_is_no_proportion_is_refused(successes: Any, n: int) -> None:
     with pytest.raises(ValueError, match="is no proportion"):
         stats.clopper_pearson(successes, n)

@@ -53,7 +53,7 @@ def fits_schema(data: Any) -> bool:
 class _DatesAreTexts(yaml.SafeLoader):
     """YAML as JSON Schema sees it (YAML 1.2 has no dates)."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as the class above has it)
         first: [one for one in found if "timestamp" not in one[0]]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
