@@ -238,7 +238,7 @@ def test_curve_needs_two_points(lines: list[dict[str, Any]]) -> None:
 
 def test_colours_have_contrast() -> None:
     """WCAG 2.2, 1.4.3: 4.5 to 1 for text, on the page and on cards, light and dark."""
-    style = files("potstill.evaluate").joinpath("report.html.j2").read_text(encoding="utf-8")
+    style = files("potstill.evaluate").joinpath("page/style.css").read_text(encoding="utf-8")
     light, dark = (
         dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", block))
         for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]

@@ -1,7 +1,7 @@
 """The report of a run: one HTML file that a manager reads from the top and that asks nothing of the network."""
 
 import shlex
-from importlib.resources import files
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,13 @@ def view_of(folder: Path) -> dict[str, Any]:
     }
 
 
+@cache
 def _template() -> jinja2.Template:
-    source = files("potstill.evaluate").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("potstill.evaluate", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(source)
+    return environment.get_template("report.html.j2")
