@@ -51,7 +51,7 @@ benchmark-screening: $(STAMP)
 	$(BIN)/python benchmarks/screening.py
 
 benchmark-guard: $(STAMP)
-	$(BIN)/python benchmarks/guard.py
+	$(BIN)/python benchmarks/guard/speed.py
 
 benchmark-languages: .peers/languages/.installed
 	.peers/languages/bin/python benchmarks/languages.py

@@ -22,6 +22,7 @@ PUBLIC = {
         "EventStore", "FIELDS", "Gap", "IDENTIFIERS", "Ingested", "Intake", "KINDS", "Pseudonyms", "SCHEMA", "TEXTS",
         "ingest", "missing_evidence", "open_events", "read_key",
     ],
+    "potstill.guard.simulate": ["Campaign", "Options", "Simulated", "parse_campaign", "simulate"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
     "potstill.run": [
         "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from potstill.cli.arguments import verb
+from potstill.cli.simulation import guard_simulate
 
 guard = typer.Typer(
     name="guard",
@@ -18,6 +19,9 @@ guard = typer.Typer(
 @guard.callback()
 def about() -> None:
     """Read the logs of a model's API, to find accounts that act as one."""
+
+
+guard.command("simulate")(guard_simulate)
 
 
 @guard.command("events")

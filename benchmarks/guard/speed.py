@@ -1,7 +1,7 @@
 """How fast guard reads events and computes evidence, and in how much memory: made-up traffic of any size.
 
 Traffic is 670 events an account over four weeks, in two Parquet files; the prompts are 5,000 random texts, each with a
-number of its own. `python benchmarks/guard.py 1000000 4000000` prints a line a step and size.
+number of its own. `python benchmarks/guard/speed.py 1000000 4000000` prints a line a step and size.
 """
 
 import resource
