@@ -29,9 +29,9 @@ PUBLIC = {
         "verify",
     ],
     "potstill.stats": [
-        "Interval", "Verdict", "benjamini_hochberg", "clopper_pearson", "cluster_mean", "exponential", "holm",
-        "mcnemar", "median_ratio", "needed_n", "ratio_of_sums", "sign_flip", "smallest_p", "statistic_of_sums",
-        "wilson", "within_margin",
+        "Interval", "Verdict", "benjamini_hochberg", "clopper_pearson", "cluster_mean", "differs_from_rest",
+        "exponential", "holm", "mcnemar", "median_ratio", "needed_n", "ratio_of_sums", "sign_flip", "smallest_p",
+        "statistic_of_sums", "wilson", "within_margin",
     ],
     "potstill.students": ["build_student"],
     "potstill.terms": [

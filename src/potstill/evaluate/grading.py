@@ -18,11 +18,17 @@ from potstill.records import Figure
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Figures against references, what evaluation.json says besides, and each held-out answer's first reference."""
+    """Figures against references, what evaluation.json says besides, and each held-out answer's first reference.
+
+    `graded` has each model's scores of the answers whose numbers are `kept`, `ranges` the least and most of a metric.
+    """
 
     figures: dict[str, Figure]
     facts: dict[str, Any]
     shown: Sequence[str | None]
+    graded: Mapping[str, Graded]
+    kept: Sequence[int]
+    ranges: Mapping[str, tuple[float, float]]
 
 
 def grade_models(
@@ -54,7 +60,8 @@ def grade_models(
     unnamed = sum(one is None for one in named or ())
     golds = (references.by_prompt.get(one.prompt_hash) for one in held.answers)
     shown = [None if gold is None else gold.references[0] for gold in golds]
-    return TaskResult(grader.figures(graded), grader.facts(how, unnamed), shown)
+    figures, facts = grader.figures(graded), grader.facts(how, unnamed)
+    return TaskResult(figures, facts, shown, graded, grader.kept, grader.ranges())
 
 
 def _likeliest(

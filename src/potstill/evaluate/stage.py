@@ -15,6 +15,7 @@ import transformers
 
 from potstill.answers import Answer
 from potstill.config import FIRST, Recipe
+from potstill.evaluate.by_prompt import by_prompt
 from potstill.evaluate.decision import decide
 from potstill.evaluate.fidelity import (
     Positions,
@@ -29,6 +30,8 @@ from potstill.evaluate.held_out import HeldOut, held_out
 from potstill.evaluate.models import exact, load_teachers, model_facts, size_ratios, teacher_facts
 from potstill.evaluate.references import References, read_references
 from potstill.evaluate.report import write_report
+from potstill.evaluate.slice_kinds import slices_of
+from potstill.evaluate.slices import slice_rows
 from potstill.evaluate.speed import in_texts, peak_memory_bytes, time_models
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
@@ -82,6 +85,8 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
     reporter.say("timing teacher and student in turn")
     figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
     untrained = subjects.get("initial_student")
+    scores = by_prompt(held.answers, subjects["student"].positions, subjects["student"].chrf, task)
+    slices = slice_rows(scores, slices_of(scores, recipe.evaluate.seed), recipe.evaluate)
     decision = decide(figures, recipe.accept, recipe.evaluate.task_metrics)
     evaluation = {
         "name": recipe.name,
@@ -89,7 +94,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         "figures": {name: asdict(figure) for name, figure in figures.items()},
         "comparison": held.comparison,
         "decision": decision,
-        "slices": [],
+        "slices": slices,
         "by_position": agreement_by_position(
             subjects["student"].positions,
             untrained.positions if untrained else None,

@@ -12,9 +12,10 @@ from potstill.config import Evaluate, Task
 from potstill.errors import RecipeError
 from potstill.evaluate.metrics import TextMetric, text_metrics
 from potstill.evaluate.metrics.labels import confusion_columns, macro_f1
+from potstill.evaluate.ranged import mean_in_range, never_certain, retained
 from potstill.evaluate.references import Gold, References
 from potstill.records import Figure
-from potstill.stats import Interval, clopper_pearson, cluster_mean, ratio_of_sums, statistic_of_sums
+from potstill.stats import Interval, statistic_of_sums
 
 Floats = NDArray[np.float64]
 Labels = Sequence[str | None]  # of each answer; None where an answer names none
@@ -26,6 +27,13 @@ class Graded:
 
     scores: Mapping[str, Floats]  # by metric, (answers,)
     confusion: Floats | None = None  # (answers, 3 · labels), see `confusion_columns`
+
+    @property
+    def each(self) -> Mapping[str, Floats]:
+        """Scores of single answers. Macro-F1 has none; where it alone is asked, the right labels stand in."""
+        if self.confusion is None or "accuracy" in self.scores:
+            return self.scores
+        return {**self.scores, "accuracy": self.confusion[:, ::3].sum(axis=1)}
 
 
 class Grader:
@@ -117,11 +125,9 @@ class Grader:
         unit = f"{low:g} to {high:g}"
         if name == "macro_f1":
             interval = statistic_of_sums(self._confusion(grades), macro_f1, **self._draws)
-            return _figure(_never_certain(interval, 1.0, 0.0, 1.0), unit)
-        shares = self._by_prompt((grades.scores[name] - low) / (high - low))
-        found = cluster_mean(np.clip(shares, 0, self._counts), self._counts, share=True, **self._draws)
-        first, last = (None if end is None else low + (high - low) * end for end in (found.low, found.high))
-        return _figure(Interval(low + (high - low) * found.value, first, last, found.n), unit)
+            return _figure(never_certain(interval, 1.0, 0.0, 1.0), unit)
+        found = mean_in_range(self._by_prompt(grades.scores[name]), self._counts, low, high, **self._draws)
+        return _figure(found, unit)
 
     def _retention(self, name: str, student: Graded, teacher: Graded) -> Figure | None:
         """Student over teacher; None where the teacher scores 0, or the metric can be negative, so that it is none."""
@@ -132,13 +138,10 @@ class Grader:
             if at == 0:
                 return None
             interval = statistic_of_sums(np.hstack([ours, theirs]), _ratio_of_macro_f1, **self._draws)
-        else:
-            sums = self._by_prompt(teacher.scores[name])
-            at = float(sums.sum() / self._counts.sum())
-            if low < 0 or at <= 0:
-                return None
-            interval = ratio_of_sums(self._by_prompt(student.scores[name]), sums, **self._draws)
-        return _figure(_never_certain(interval, (high - low) / at, 0.0, None), "student / teacher")
+            return _figure(never_certain(interval, 1 / at, 0.0, None), "student / teacher")
+        ours, theirs = self._by_prompt(student.scores[name]), self._by_prompt(teacher.scores[name])
+        found = retained(ours, theirs, self._counts, low, high, **self._draws)
+        return None if found is None else _figure(found, "student / teacher")
 
     def _confusion(self, grades: Graded) -> Floats:
         """(prompts, 3 · labels)"""
@@ -153,20 +156,6 @@ def _ratio_of_macro_f1(sums: Floats) -> Floats:
     half = sums.shape[-1] // 2
     found: Floats = macro_f1(sums[..., :half]) / macro_f1(sums[..., half:])
     return found
-
-
-def _never_certain(interval: Interval, most: float, least: float, top: float | None) -> Interval:
-    """An interval of width zero, widened by what prompts of another kind could still change.
-
-    Where all n prompts say the same, resampling has nothing to vary. A share of up to u of all prompts, the upper end
-    of Clopper and Pearson's interval for 0 of n, can yet be otherwise, and each moves the figure by `most` at most.
-    """
-    if interval.low is None or interval.high is None or interval.high > interval.low or interval.n < 2:
-        return interval
-    unseen = clopper_pearson(0, interval.n).high
-    reach = most * (unseen if unseen is not None else 1.0)
-    low, high = max(interval.value - reach, least), interval.value + reach
-    return Interval(interval.value, low, high if top is None else min(high, top), interval.n)
 
 
 def _figure(interval: Interval, unit: str) -> Figure:

@@ -43,7 +43,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("train", 1, ("collect", "screen"), inputs.train),
     Stage(
         "evaluate",
-        2,
+        3,
         ("terms", "prompts", "collect", "screen", "train"),
         inputs.evaluate,
         ("evaluation.json", "report.html"),

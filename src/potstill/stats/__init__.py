@@ -5,6 +5,7 @@ Every interval is a two-sided 95 % one, so each of its ends is a one-sided 97.5 
 
 from potstill.stats.comparisons import mcnemar, sign_flip, smallest_p
 from potstill.stats.equivalence import Verdict, within_margin
+from potstill.stats.groups import differs_from_rest
 from potstill.stats.interval import Interval
 from potstill.stats.intervals import cluster_mean, exponential, median_ratio, needed_n, ratio_of_sums, statistic_of_sums
 from potstill.stats.multiplicity import benjamini_hochberg, holm
@@ -16,6 +17,7 @@ __all__ = [
     "benjamini_hochberg",
     "clopper_pearson",
     "cluster_mean",
+    "differs_from_rest",
     "exponential",
     "holm",
     "mcnemar",

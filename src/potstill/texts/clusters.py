@@ -1,0 +1,130 @@
+"""Texts grouped by the words that they share, without a model: TF-IDF vectors and spherical k-means, in numpy."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.texts.normal import words
+
+Floats = NDArray[np.float64]
+
+_MOST_TERMS = 2000
+_FITTED_ON = 4000  # texts that the centres are found on; all others go to the nearest one
+_RESTARTS, _ROUNDS = 8, 100
+_COMMON = 0.5  # a word in more than this share of the texts tells none apart
+_NAMED_BY = 3  # words
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """`of` (texts,) is each text's cluster, -1 for one without a telling word; `names` are the clusters' words."""
+
+    of: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def cluster_texts(texts: Sequence[str], count: int, seed: int = 0) -> Clusters:
+    """At most `count` clusters, the largest first; none where the texts share no words. Deterministic by `seed`.
+
+    A word weighs (1 + log tf) · (log((1 + n) / (1 + df)) + 1), vectors have length 1 (Salton & Buckley 1988, with the
+    smoothing of scikit-learn), and the k-means of unit vectors (Dhillon & Modha 2001) is the best of 8 from seeds drawn
+    as k-means++ draws them (Arthur & Vassilvitskii 2007). A cluster is named by the words in which its centre lies
+    furthest from that of all texts.
+    """
+    vectors = _Vectors.of(texts)
+    if not vectors.terms or count < 2:
+        return Clusters(np.full(len(texts), -1), ())
+    draw = np.random.default_rng(seed)
+    chosen = np.sort(draw.permutation(len(texts))[:_FITTED_ON])
+    fitted = vectors.rows(chosen)
+    fitted = fitted[fitted.any(axis=1)]
+    if len(fitted) < count:
+        return Clusters(np.full(len(texts), -1), ())
+    centres = max((_k_means(fitted, count, draw) for _ in range(_RESTARTS)), key=lambda found: found[1])[0]
+    nearest = np.concatenate([_nearest(part, centres) for part in vectors.pages()])
+    sizes = np.bincount(nearest[nearest >= 0], minlength=len(centres))
+    order = [int(at) for at in np.argsort(-sizes, kind="stable") if sizes[at]]
+    place = np.full(len(centres) + 1, -1)  # its last entry is that of -1
+    place[order] = np.arange(len(order))
+    return Clusters(place[nearest], _names(centres[order], fitted.mean(axis=0), vectors.terms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Vectors:
+    """Counted words, made into rows of a matrix when they are asked for."""
+
+    counts: Sequence[Counter[int]]
+    terms: tuple[str, ...]
+    idf: Floats
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "_Vectors":
+        counted = [Counter(words(text)) for text in texts]
+        found = Counter(word for one in counted for word in one)
+        telling = [(df, word) for word, df in found.items() if 2 <= df <= _COMMON * len(texts)]
+        kept = sorted(telling, key=lambda one: (-one[0], one[1]))[:_MOST_TERMS]
+        place = {word: at for at, (_, word) in enumerate(kept)}
+        counts = [Counter({place[word]: tf for word, tf in one.items() if word in place}) for one in counted]
+        idf = np.log((1 + len(texts)) / (1 + np.array([df for df, _ in kept], dtype=np.float64))) + 1
+        return cls(counts, tuple(place), idf)
+
+    def rows(self, chosen: Sequence[int] | NDArray[np.int64]) -> Floats:
+        """(chosen, terms) vectors of length 1, or 0 for a text without a telling word."""
+        table = np.zeros((len(chosen), len(self.terms)))
+        for row, at in enumerate(chosen):
+            for term, tf in self.counts[int(at)].items():
+                table[row, term] = (1 + np.log(tf)) * self.idf[term]
+        lengths = np.linalg.norm(table, axis=1, keepdims=True)
+        np.divide(table, lengths, out=table, where=lengths > 0)
+        return table
+
+    def pages(self) -> Iterator[Floats]:
+        for start in range(0, len(self.counts), _FITTED_ON):
+            yield self.rows(range(start, min(start + _FITTED_ON, len(self.counts))))
+
+
+def _k_means(vectors: Floats, count: int, draw: np.random.Generator) -> tuple[Floats, float]:
+    """Centres (≤ count, terms) of length 1, and the sum of all texts' cosines with theirs."""
+    centres = _first_centres(vectors, count, draw)
+    before = np.full(len(vectors), -1)
+    for _ in range(_ROUNDS):
+        nearest = _nearest(vectors, centres)
+        if (nearest == before).all():
+            break
+        before = nearest
+        sums = np.stack([vectors[nearest == at].sum(axis=0) for at in np.unique(nearest)])
+        centres = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return centres, float((vectors @ centres.T).max(axis=1).sum())
+
+
+def _first_centres(vectors: Floats, count: int, draw: np.random.Generator) -> Floats:
+    """Each next one is drawn with its squared distance to the nearest so far, 2 - 2 cosine, as weight."""
+    chosen = [int(draw.integers(len(vectors)))]
+    while len(chosen) < count:
+        distance = np.maximum(1 - (vectors @ vectors[chosen].T).max(axis=1), 0.0)
+        distance[distance < 1e-9] = 0.0
+        if not distance.any():
+            break
+        chosen.append(int(draw.choice(len(vectors), p=distance / distance.sum())))
+    return vectors[chosen]
+
+
+def _nearest(vectors: Floats, centres: Floats) -> NDArray[np.int64]:
+    """(texts,) the centre with the greatest cosine; -1 for a vector of nothing."""
+    cosines = np.round(vectors @ centres.T, 12)  # equal ones stay equal, however the sums were ordered
+    return np.where(vectors.any(axis=1), cosines.argmax(axis=1), -1)
+
+
+def _names(centres: Floats, mean: Floats, terms: Sequence[str]) -> tuple[str, ...]:
+    names: list[str] = []
+    for centre in centres:
+        telling = np.argsort(-(centre - mean / np.linalg.norm(mean)), kind="stable")
+        own = [terms[at] for at in telling if centre[at] > 0]
+        width = _NAMED_BY
+        while (name := ", ".join(own[:width])) in names and width < len(own):
+            width += 1
+        names.append(name if name not in names else f"{name} ({len(names) + 1})")
+    return tuple(names)
