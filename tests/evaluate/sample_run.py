@@ -63,10 +63,7 @@ def sample_evaluation() -> dict[str, Any]:
         "created": "2026-03-02T09:41:00+00:00",
         "figures": figures,
         "decision": _decision(),
-        "slices": [
-            {"name": "finance", "figure": "top1_agreement", "value": 0.66, "low": 0.63, "high": 0.69, "n": 31},
-            {"name": "law", "figure": "top1_agreement", "value": 0.62, "low": 0.58, "high": 0.66, "n": 29},
-        ],
+        "slices": _slices(),
         "by_position": _by_position(),
         "examples": _examples(),
         "models": _models(),
@@ -139,6 +136,19 @@ def _decision() -> dict[str, Any]:
             met("parameter_ratio", "<=", 0.65, (0.604, None, None)),
         ],
     }
+
+
+def _slices() -> list[dict[str, Any]]:
+    def row(name: str, n: int, value: float, rest: float, against: tuple[str, float] | None) -> dict[str, Any]:
+        word, p_value = against or (None, None)
+        return {
+            "dimension": "tag", "name": name, "figure": "top1_agreement", "value": value, "low": value - 0.03,
+            "high": value + 0.03, "n": n, "unit": "share of tokens", "rest": rest, "small": n < 30,
+            "tested": "value" if against else None, "p_value": p_value, "p_adjusted": p_value and 2 * p_value,
+            "against_rest": word,
+        }  # fmt: skip
+
+    return [row("finance", 31, 0.69, 0.61, ("better", 0.004)), row("law", 29, 0.61, 0.69, None)]
 
 
 def _by_position() -> list[dict[str, Any]]:

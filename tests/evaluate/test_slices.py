@@ -7,9 +7,10 @@ import pytest
 
 from potstill.answers import Answer
 from potstill.config import Evaluate
-from potstill.evaluate.by_prompt import ByPrompt, Measure, by_prompt
+from potstill.evaluate.by_prompt import by_prompt
 from potstill.evaluate.fidelity import Positions
 from potstill.evaluate.grading import TaskResult
+from potstill.evaluate.measures import ByPrompt, Measure
 from potstill.evaluate.slice_kinds import Slice, slices_of
 from potstill.evaluate.slices import slice_rows
 from potstill.evaluate.task import Graded

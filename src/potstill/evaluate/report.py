@@ -20,6 +20,7 @@ from potstill.evaluate.reporting.sections import (
     spread_examples,
     thin_evidence,
 )
+from potstill.evaluate.reporting.slices import slice_section
 from potstill.evaluate.reporting.tables import (
     data_table,
     figure_row,
@@ -27,7 +28,6 @@ from potstill.evaluate.reporting.tables import (
     ordered_models,
     position_row,
     seconds_table,
-    slice_row,
 )
 from potstill.evaluate.reporting.task import task_section
 from potstill.evaluate.reporting.terms import terms_section
@@ -80,7 +80,7 @@ def view_of(folder: Path) -> dict[str, Any]:
         "baselines": [BASELINES[name] for name in baselines],
         "figures": [figure_row(name, evaluation, baselines) for name in figures_shown(evaluation)],
         "task": task_section(evaluation, baselines),
-        "slices": [slice_row(entry) for entry in mappings(evaluation.get("slices"))],
+        "slices": slice_section(evaluation),
         "models": models_table(models, across_tokenizers(evaluation)),
         "data": data_table(mapping(evaluation.get("data"))),
         "screening": screening_section(read_screening_summary(folder / "screening.json")),

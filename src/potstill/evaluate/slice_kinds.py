@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from potstill.evaluate.by_prompt import ByPrompt
+from potstill.evaluate.measures import ByPrompt
 from potstill.texts.clusters import cluster_texts
 
 Dimension = Literal["label", "tag", "length", "cluster"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from potstill.config import Evaluate
-from potstill.evaluate.by_prompt import ByPrompt, Measure
+from potstill.evaluate.measures import ByPrompt, Measure
 from potstill.evaluate.slice_kinds import MIN_PROMPTS_OF_SLICE, Slice
 from potstill.stats import Interval, differs_from_rest, holm
 

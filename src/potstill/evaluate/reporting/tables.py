@@ -7,7 +7,6 @@ from potstill.evaluate.meanings import BASELINES, WORDING
 from potstill.evaluate.reporting.wording import capital, cell, printed, role_title
 from potstill.evaluate.summary import (
     NOT_MEASURED,
-    figure_title,
     format_interval,
     format_value,
     mapping,
@@ -45,18 +44,6 @@ def figure_row(name: str, evaluation: Mapping[str, Any], baselines: Sequence[str
         "meaning": meaning_of(name, evaluation),
         "cells": [cell(figures, name), *(cell(figures, f"{baseline}.{name}") for baseline in baselines)],
         "n": "–" if cases is None else printed(cases),
-    }
-
-
-def slice_row(entry: Mapping[str, Any]) -> dict[str, str]:
-    """One figure on one slice of the held-out prompts."""
-    name = str(entry.get("figure"))
-    return {
-        "slice": printed(entry.get("name")),
-        "title": capital(figure_title(name)),
-        "value": format_value(name, entry.get("value")),
-        "interval": format_interval(name, entry.get("low"), entry.get("high")),
-        "n": printed(entry.get("n")),
     }
 
 
