@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from potstill.errors import RecipeError
 from potstill.models.folder import weights_revision
-from potstill.models.prefix import prefix_cache, shared_prefix_length
+from potstill.models.prefix import left_pad, prefix_cache, shared_prefix_length
 from potstill.records import ModelIdentity
 
 # Called with the raw logits (B, V) of each step, the rows they belong to (B,), and which token was taken (B,).
@@ -79,7 +79,7 @@ class LocalModel:
         device = self.network.device
         rows = torch.arange(len(prompts), device=device)
         shared = shared_prefix_length(prompts, [len(prompt) - 1 for prompt in prompts])
-        tokens, mask = _left_pad([prompt[shared:] for prompt in prompts], end if end is not None else 0)
+        tokens, mask = left_pad([prompt[shared:] for prompt in prompts], end if end is not None else 0)
         mask = torch.cat([mask.new_ones(len(prompts), shared), mask], 1).to(device)
         tokens = tokens.to(device)
         cache = prefix_cache(self.network, torch.tensor([prompts[0][:shared]], device=device), len(prompts))
@@ -104,17 +104,6 @@ class LocalModel:
             tokens = taken[:, None]
             mask = torch.cat([mask, mask.new_ones(len(taken), 1)], 1)
         return [Generation(tuple(one), "stop" if one and one[-1] == end else "length") for one in answers]
-
-
-def _left_pad(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask (B, T), padded on the left so that every row's next token stands at the end."""
-    width = max(len(prompt) for prompt in prompts)
-    tokens = torch.full((len(prompts), width), pad)
-    mask = torch.zeros((len(prompts), width), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-    return tokens, mask
 
 
 def _sample(logits: Tensor, temperature: float, top_p: float, generators: Sequence[torch.Generator]) -> Tensor:

@@ -40,6 +40,17 @@ def right_pad(sequences: Sequence[Sequence[int]], pad: int) -> Tensor:
     return tokens
 
 
+def left_pad(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask (B, T), padded on the left so that every row's next token stands at the end."""
+    width = max(len(prompt) for prompt in prompts)
+    tokens = torch.full((len(prompts), width), pad)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return tokens, mask
+
+
 def hidden_states(network: Any, tokens: Tensor, prefix: int = 0, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
     """Final hidden states (B, T - prefix, D) of right-padded tokens (B, T) whose first `prefix` columns are one row.
 
