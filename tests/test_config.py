@@ -212,7 +212,7 @@ SECTION_KEYS = {
     "use": {"purpose", "competes_with_teacher_provider", "distributed", "commercial", "permission", "more_permissions"},
     "prompts": {
         "source", "format", "field", "dataset_split", "job", "job_key", "tools", "tag", "system", "examples", "holdout",
-        "limit", "withdrawn", "grow", "license",
+        "split", "limit", "withdrawn", "grow", "license",
     },
     "collect": {
         "answers_per_prompt", "max_new_tokens", "temperature", "top_p", "seed", "batch_size", "signals", "budget_usd",

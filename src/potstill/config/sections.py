@@ -168,11 +168,18 @@ class Prompts(Section):
     system: str | None = None  # put before each prompt that brings no system message of its own
     examples: tuple[WorkedExample, ...] = ()  # put before each prompt as earlier turns; the student sees them too
     holdout: float = Field(default=0.1, gt=0, lt=1)  # share kept for evaluation, chosen by content hash
+    split: str | None = None  # the field that says train, or holdout or test, where the split is the source's own
     limit: int | None = Field(default=None, ge=1)  # use only the first so many rows
     withdrawn: Path | None = None  # rows to leave out: hashes of prompts and names of sources, one a line
     grow: Growth | None = None  # more prompts than the source has, for training only
     # An SPDX id, or the id of a hub's card; None: as a data set's card says.
     license: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_split(self) -> Self:
+        if self.split is not None and self.holdout != type(self).model_fields["holdout"].default:
+            raise ValueError("holdout: split names the field that says what is held out; leave holdout out")
+        return self
 
 
 class SampledSignals(Section):

@@ -1,6 +1,5 @@
 """Reads the prompts, drops what is there twice, and splits them so that no held-out prompt resembles a training one."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +9,10 @@ from typing import Any
 from potstill.config import PromptFormat, Prompts
 from potstill.errors import RecipeError
 from potstill.prompts.sources import LOGS, SourceRow, find_format, read_source
+from potstill.prompts.split import held_out, read_split
 from potstill.prompts.turns import check_order, read_tools, read_turn
 from potstill.prompts.withdrawn import Withdrawal, WithdrawnRows, read_withdrawn
-from potstill.records import Message, Prompt, content_hash
+from potstill.records import Message, Prompt, Split, content_hash
 from potstill.store.prompts import read_prompts, write_prompts
 from potstill.texts.resemblance import resembling
 
@@ -21,7 +21,6 @@ __all__ = [
     "write_prompts",
 ]  # fmt: skip
 
-_SALT = "potstill split 1"  # changing it would move every prompt of every old run
 _NAMED = 3  # reasons that a line names
 
 
@@ -64,8 +63,9 @@ class PromptSet:
 def load_prompts(section: Prompts) -> PromptSet:
     """Read, deduplicate and split the prompts of a recipe. Raises RecipeError with file and line on the first fault.
 
-    Held out are the round(holdout · n) prompts, of n different ones, whose salted content hashes are smallest: which
-    ones does not depend on the order of the file. Then training prompts that resemble a held-out one are left out.
+    Held out are those that the source says (`prompts.split`), or of n different ones the round(holdout · n) whose
+    salted content hashes are smallest: which ones does not depend on the order of the file. Then training prompts that
+    resemble a held-out one are left out.
     """
     tally = _Tally(find_format(section))
     withdrawn = read_withdrawn(section.withdrawn) if section.withdrawn is not None else None
@@ -73,7 +73,7 @@ def load_prompts(section: Prompts) -> PromptSet:
     rows = tally.rows
     if not rows:
         raise RecipeError(_none(section, tally, withdrawn.rows if withdrawn is not None else 0))
-    held = _held_out(unique, section)
+    held = held_out(unique, section)
     split = [replace(prompt, split="holdout") if prompt.hash in held else prompt for prompt in unique.values()]
     pairs = resembling(
         [own_words(prompt, section) for prompt in split],
@@ -111,24 +111,29 @@ class _Tally:
 def _unique(section: Prompts, tally: _Tally, withdrawn: WithdrawnRows | None) -> dict[str, Prompt]:
     """The different prompts of the first so many rows, by their hash; withdrawn rows count towards the limit."""
     unique: dict[str, Prompt] = {}
-    for number, (source, messages, tag, tools) in enumerate(_read(section, tally), start=1):
+    for number, (source, messages, tag, tools, split) in enumerate(_read(section, tally), start=1):
         identity = prompt_hash(messages, tools)
         if withdrawn is None or not withdrawn.take(source, identity):
             tally.rows += 1
-            _add(unique, Prompt(messages, "train", source, identity, tag, tools))
+            _add(unique, Prompt(messages, split, source, identity, tag, tools))
         if number == section.limit:
             break
     return unique
 
 
 def _add(unique: dict[str, Prompt], prompt: Prompt) -> None:
-    """Take a prompt unless it is there already. Raises RecipeError where it is there under another tag."""
+    """Take a prompt unless it is there already; it is held out if any of its rows is.
+
+    Raises RecipeError where it is there under another tag.
+    """
     first = unique.setdefault(prompt.hash, prompt)
     if first.tag != prompt.tag:
         raise RecipeError(
             f"{prompt.source}: the same prompt as {first.source}, which has the tag {first.tag!r} where this has "
             f"{prompt.tag!r} (prompts.tag); a prompt has one"
         )
+    if prompt.split == "holdout":
+        unique[prompt.hash] = replace(first, split="holdout")
 
 
 def _none(section: Prompts, tally: _Tally, withdrawn: int) -> str:
@@ -154,16 +159,6 @@ def with_tools(prompts: Sequence[Prompt], tools: Sequence[Mapping[str, Any]]) ->
     return [replace(prompt, tools=tuple(tools)) if tools and not prompt.tools else prompt for prompt in prompts]
 
 
-def _held_out(unique: Mapping[str, Prompt], section: Prompts) -> set[str]:
-    number = round(section.holdout * len(unique))
-    if not 1 <= number < len(unique):
-        raise RecipeError(
-            f"prompts.holdout: {section.holdout:g} of {len(unique)} different prompts in {section.source} is {number}; "
-            "at least one must be held out and one left to train on"
-        )
-    return set(sorted(unique, key=lambda one: hashlib.sha256(f"{_SALT}:{one}".encode()).digest())[:number])
-
-
 def conversation(text: str, section: Prompts) -> tuple[Message, ...]:
     """A user's text as a prompt of this recipe: with its system message and worked examples before it."""
     return _messages(text, section, "prompt")
@@ -178,20 +173,21 @@ def own_words(prompt: Prompt, section: Prompts) -> str:
 _Tools = tuple[Mapping[str, Any], ...]
 
 
-def _read(section: Prompts, tally: _Tally) -> Iterator[tuple[str, tuple[Message, ...], str | None, _Tools]]:
-    """Place, messages, tag and own tools of each row. A log's bad rows are counted, a table's stop it."""
+def _read(section: Prompts, tally: _Tally) -> Iterator[tuple[str, tuple[Message, ...], str | None, _Tools, Split]]:
+    """Place, messages, tag, own tools and split of each row. A log's bad rows are counted, a table's stop it."""
     for found in read_source(section, tally.format):
         where = found.place
         if found.conversation is not None or found.refused:
             asked = _asked(found, section, tally)
             if asked is not None:
-                yield where, asked[0], None, asked[1]
+                yield where, asked[0], None, asked[1], "train"
             continue
         value = _field(found.row, "field", section.field, where)
         if tally.format != "jsonl" and not isinstance(value, str):
             value = _conversation(value, tally)
         tools = read_tools(found.row.get(section.tools), f"{where}: {section.tools}") if section.tools else ()
-        yield where, _messages(value, section, where), _tag(found.row, section, where), tools
+        split = read_split(found.row, section, where)
+        yield where, _messages(value, section, where), _tag(found.row, section, where), tools, split
 
 
 def _asked(found: SourceRow, section: Prompts, tally: _Tally) -> tuple[tuple[Message, ...], _Tools] | None:

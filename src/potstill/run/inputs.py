@@ -42,7 +42,7 @@ def prompts(recipe: Recipe) -> Mapping[str, Any]:
     """Of the prompts stage: the section, the source, and who is asked for more."""
     section = recipe.prompts.model_dump(mode="json", exclude={"license"})  # which the terms stage reads
     # Keys that came later count only where they say something: a finished run stays finished.
-    later = ("tag", "format", "dataset_split", "job", "job_key", "grow", "tools", "withdrawn")
+    later = ("tag", "format", "dataset_split", "job", "job_key", "grow", "tools", "withdrawn", "split")
     said = {key: value for key, value in section.items() if key not in later or value is not None}
     tools = {"tools": [dict(tool) for tool in recipe.collect.tools]} if recipe.collect.tools else {}
     grown = {"grown_by": _asked_of(recipe.prompts.grow.model or recipe.teacher)} if recipe.prompts.grow else {}
