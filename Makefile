@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor benchmark-screening benchmark-guard benchmark-collecting clean
+.PHONY: quickstart check lint types contracts test benchmark-pruning benchmark-signals benchmark-cross-tokenizer benchmark-training benchmark-scaling benchmark-quality benchmark-languages benchmark-doctor benchmark-screening benchmark-guard benchmark-collecting benchmark-headline picture clean
 
 quickstart: $(STAMP)
 	$(BIN)/potstill run quickstart
@@ -53,6 +53,10 @@ benchmark-screening: $(STAMP)
 benchmark-guard: $(STAMP)
 	$(BIN)/python benchmarks/guard/speed.py
 
+# Needs CLINC150; without it, says where it is to be had. CLINC150=DIR names its folder.
+benchmark-headline: $(STAMP)
+	CLINC150='$(CLINC150)' $(BIN)/python benchmarks/headline
+
 benchmark-languages: .peers/languages/.installed
 	.peers/languages/bin/python benchmarks/languages.py
 
@@ -95,6 +99,12 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet $(EXTRA_PIP) --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet $(EXTRA_PIP) --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
+
+# The README's picture: the first screen of the quickstart's report.
+CHROMIUM ?= chromium
+picture:
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1100 \
+	  --screenshot=$(CURDIR)/docs/report.png file://$(CURDIR)/runs/quickstart/report.html
 
 clean:
 	rm -rf $(VENV) build dist
