@@ -60,7 +60,7 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_help_names_every_verb_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--help") == 0
     text = capsys.readouterr().out
-    for name in ("init", "plan", "run", "status", "compare", "verify", "sign", "lineage"):
+    for name in ("init", "plan", "run", "status", "compare", "report", "verify", "sign", "lineage"):
         assert f"\n  {name} " in text
         assert command(name, "--help") == 0
         shown = capsys.readouterr().out
@@ -114,6 +114,7 @@ def test_init_writes_a_recipe_that_can_be_planned(here: Path, capsys: pytest.Cap
         (["status", "."], 2, "not a run folder"),
         (["compare", "."], 2, "not a run folder"),
         (["verify", "nowhere"], 2, "nowhere: not a run folder"),
+        (["report", "nowhere"], 2, "nowhere: not a run folder"),
         (["doctor", "none.jsonl"], 1, "none.jsonl: no such file"),
         (["doctor", "recipe.yaml"], 1, "recipe.yaml: not a log that is known"),
         (["doctor", "prompts.jsonl", "--format", "xml"], 1, "xml: no form of logs; there are chat_log, fine_tuning"),

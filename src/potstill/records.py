@@ -129,3 +129,16 @@ class StageResult:
 
     outputs: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Progress = Literal["done", "stale", "running", "stopped", "not started"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """How far one stage of a run is, as of now."""
+
+    name: str
+    state: Progress
+    words: str  # the state with when and how long, or why not
+    progress: tuple[str, ...] = ()  # of what is half done

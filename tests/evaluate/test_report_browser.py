@@ -19,6 +19,7 @@ import pytest
 from sample_run import sample_evaluation, write_sample_run
 
 from potstill.evaluate.report import write_report
+from potstill.records import StageState
 
 pytestmark = pytest.mark.browser
 
@@ -207,6 +208,22 @@ def test_half_empty_report_fits_too(devtools: str, tmp_path: Path) -> None:
     keep(seen, "bare")
     assert seen.errors == []
     assert seen.values["width"][0] <= seen.values["width"][1]
+
+
+def test_half_done_report_fits_too(devtools: str, tmp_path: Path) -> None:
+    folder = write_sample_run(tmp_path / "half")
+    (folder / "evaluation.json").unlink()
+    stages = [
+        StageState("terms", "done", "done in 0.1 s, 2026-03-02T09:41:00+00:00"),
+        StageState("collect", "stale", "stale: prompts changed (was done in 71.2 s, 2026-03-02T09:42:00+00:00)"),
+        StageState("train", "stopped", "stopped", ("step 132 of 200, loss 0.6000, 171 s",)),
+        StageState("evaluate", "not started", "not started"),
+    ]
+    seen = visit(devtools, write_report(folder, stages), PHONE, "dark", SCRIPTS)
+    keep(seen, "half-done")
+    assert seen.errors == []
+    assert seen.values["width"][0] <= seen.values["width"][1]
+    assert seen.values["duplicate_ids"] == []
 
 
 def test_command_line_dumps_and_draws_the_page(chromium: str, report: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
-from potstill.cli.evidence import sign, verify
+from potstill.cli.evidence import report, sign, verify
 from potstill.cli.guard import guard
 from potstill.cli.lineage import lineage
 from potstill.cli.logs import doctor
@@ -182,6 +182,7 @@ def compare(
         _print_comparison(one)
 
 
+app.command()(report)
 app.command()(verify)
 app.command()(sign)
 app.command()(lineage)

@@ -1,4 +1,4 @@
-"""The verbs of a run's evidence: check that nothing was changed, and sign it."""
+"""The verbs of a run's evidence: its report, checking that nothing was changed, and signing it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,6 +65,25 @@ def verify(
         typer.echo(line)
     if terms and not found.cleared:
         raise TermsStopped(f"{folder}: not cleared under today's rules; the lines that start with `terms` say why")
+
+
+@verb
+def report(
+    folder: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write it.", show_default="RUN/report.html")
+    ] = None,
+) -> None:
+    """Write the report of a run as it is now; of one that is half done, which half.
+
+    An evaluated run has its report already, and the ledger vouches for that file, so it is left as it is.
+
+    Example: potstill report runs/quickstart --out now.html
+    """
+    from potstill.run.report import report as write
+
+    path, written = write(folder, out)
+    typer.echo(f"report: {path}" if written else f"report: {path} (as the evaluation wrote it)")
 
 
 @verb

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from potstill.evaluate.meanings import BASELINES
-from potstill.evaluate.summary import mapping, mappings, number
+from potstill.evaluate.summary import figure_title, mapping, mappings, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,20 +28,20 @@ Drawing = dict[str, str]  # "wide" and "narrow", each one <svg> element
 
 
 def quality_against_speed(evaluation: Mapping[str, Any]) -> Drawing | None:
-    """Quality kept (top-1 agreement, else chrF) over decode speed gained, with intervals; the teacher is at (1, 1).
+    """Quality kept over decode speed gained, with intervals; the teacher is at (1, 1). See `quality_figure`.
 
     Baselines have the student's architecture, so one whose speed was not timed stands at the student's.
     None where the student's quality or speed was not measured.
     """
     figures = mapping(evaluation.get("figures"))
     quality = quality_figure(figures)
-    speed, kept = _ends(figures, "decode_speedup"), _ends(figures, quality or "")
+    speed, kept = _ends(figures, "decode_speedup"), quality_kept(figures, quality or "")
     if quality is None or kept is None or speed is None:
         return None
     top = 100.0 if quality == "chrf" else 1.0
     points = [("student", _STUDENT, "o", speed, kept)]
     for name, colour, marker in (("initial_student", _INITIAL, "s"), ("fine_tuning", _OTHER, "D")):
-        found = _ends(figures, f"{name}.{quality}")
+        found = quality_kept(figures, quality, name)
         if found is not None:
             at = _ends(figures, f"{name}.decode_speedup") or (speed[0], None, None)
             points.append((BASELINES[name], colour, marker, at, found))
@@ -49,11 +49,12 @@ def quality_against_speed(evaluation: Mapping[str, Any]) -> Drawing | None:
     limits = (_threshold(asked.get("decode_speedup")), _threshold(asked.get(quality)))
 
     ends = [1.0, *(end for _, _, _, x, _ in points for end in x if end is not None)]
+    highest = max(top, *(end for *_, y in points for end in y if end is not None))
     left, right = min(ends) - 0.15 * (max(ends) - min(ends) + 0.2), max(ends) + 0.15 * (max(ends) - min(ends) + 0.2)
 
     def draw(axes: "Axes") -> None:
         axes.set_xlim(max(left, 0), right)
-        axes.set_ylim(0, top * 1.1)
+        axes.set_ylim(0, highest * 1.1)
         _draw_asked(axes, *limits)
         axes.plot([1], [top], "*", color=_INK, markersize=13, zorder=4)
         _label(axes, "teacher", (1, top), _INK, above=True)
@@ -68,7 +69,7 @@ def quality_against_speed(evaluation: Mapping[str, Any]) -> Drawing | None:
             axes.errorbar([x[0]], [y[0]], fmt=marker, color=colour, markersize=8, zorder=3, **error)
             _label(axes, name, (x[0], y[0]), colour, above=y[0] == max(other[0] for *_, other in points))
         axes.set_xlabel("decode speed, teacher = 1")
-        axes.set_ylabel("chrF against the teacher" if quality == "chrf" else "top-1 agreement with the teacher")
+        axes.set_ylabel(_quality_label(quality))
         if top == 1:
             _percent(axes)
 
@@ -130,8 +131,35 @@ def agreement_by_position(rows: Sequence[Mapping[str, Any]], *, groups: bool = F
 
 
 def quality_figure(figures: Mapping[str, Any]) -> str | None:
-    """The figure that stands for quality: top-1 agreement where there are distributions, else chrF, else None."""
-    return next((name for name in ("top1_agreement", "chrf") if _ends(figures, name) is not None), None)
+    """The figure that stands for quality: the first that was measured.
+
+    Before agreement with the teacher, which may be wrong, comes what is kept of a task with references (of several
+    metrics the recipe's first); where there are no distributions, chrF.
+    """
+    task = [name for name in figures if name.startswith("retention.")]
+    return next((name for name in (*task, "top1_agreement", "chrf") if _ends(figures, name) is not None), None)
+
+
+def quality_kept(
+    figures: Mapping[str, Any], quality: str, model: str = "student"
+) -> tuple[float, float | None, float | None] | None:  # fmt: skip
+    """Value and interval of that figure for the student or a baseline; None where it was not measured.
+
+    Retention is the student's figure. A baseline's is worked out from its metric and the teacher's, without interval.
+    """
+    if model == "student":
+        return _ends(figures, quality)
+    metric = quality.removeprefix("retention.")
+    if metric == quality:
+        return _ends(figures, f"{model}.{quality}")
+    found, teacher = _ends(figures, f"{model}.{metric}"), _ends(figures, f"teacher.{metric}")
+    return None if found is None or teacher is None or teacher[0] <= 0 else (found[0] / teacher[0], None, None)
+
+
+def _quality_label(quality: str) -> str:
+    if quality.startswith("retention."):
+        return f"{figure_title(quality.removeprefix('retention.'))}, teacher = 100 %"
+    return "chrF against the teacher" if quality == "chrf" else "top-1 agreement with the teacher"
 
 
 def _ends(figures: Mapping[str, Any], name: str) -> tuple[float, float | None, float | None] | None:

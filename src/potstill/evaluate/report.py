@@ -1,6 +1,7 @@
 """The report of a run: one HTML file that a manager reads from the top and that asks nothing of the network."""
 
 import shlex
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import jinja2
 
 from potstill.evaluate.decision import MIN_PROMPTS
 from potstill.evaluate.meanings import BASELINES, WORDING
+from potstill.evaluate.reporting.costs import costs_section
+from potstill.evaluate.reporting.progress import progress_section, unfinished_decision, unfinished_evaluation
 from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
 from potstill.evaluate.reporting.screening import read_screening_summary, screening_section
 from potstill.evaluate.reporting.sections import (
@@ -27,7 +30,6 @@ from potstill.evaluate.reporting.tables import (
     models_table,
     ordered_models,
     position_row,
-    seconds_table,
 )
 from potstill.evaluate.reporting.task import task_section
 from potstill.evaluate.reporting.terms import terms_section
@@ -39,26 +41,29 @@ from potstill.evaluate.summary import (
     mappings,
     plural,
 )
+from potstill.records import StageState
 from potstill.store.durable import written_whole
 
 
-def write_report(folder: Path) -> Path:
-    """Write `report.html` into a run folder from what the run left there, all at once or not at all.
+def write_report(folder: Path, stages: Sequence[StageState] = (), path: Path | None = None) -> Path:
+    """Write `report.html` into a run folder, or to `path`, from what the run left there: all at once or not at all.
 
     Reads evaluation.json (must be there), metrics.jsonl, recipe.yaml and ledger.jsonl; whatever is missing or null
-    in them reads "not measured" or "not recorded". The same files give the same bytes.
+    in them reads "not measured" or "not recorded". The same files give the same bytes. With the states of the run's
+    `stages` a report may also be of a run that was not evaluated: it says which half is missing.
     Raises PotstillError where evaluation.json is missing or not a JSON object, or the report can't be written.
     """
-    page = _template().render(view_of(folder))
-    path = folder / "report.html"
+    page = _template().render(view_of(folder, stages))
+    path = path or folder / "report.html"
     with written_whole(path) as file:
         file.write(page.encode("utf-8"))
     return path
 
 
-def view_of(folder: Path) -> dict[str, Any]:
+def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
     """Everything that the template shows, in the order of the page; texts are ready to print, none is HTML."""
-    evaluation = read_evaluation(folder / "evaluation.json")
+    evaluated = not stages or (folder / "evaluation.json").exists()
+    evaluation = read_evaluation(folder / "evaluation.json") if evaluated else unfinished_evaluation(folder)
     metrics, unreadable = read_metrics(folder / "metrics.jsonl")
     figures, models = mapping(evaluation.get("figures")), ordered_models(mapping(evaluation.get("models")))
     shown, folded = spread_examples(mappings(evaluation.get("examples")))
@@ -67,7 +72,9 @@ def view_of(folder: Path) -> dict[str, Any]:
         "name": evaluation.get("name") or folder.resolve().name,
         "created": time_of_day(evaluation.get("created")),
         "references": [(role_title(role), mapping(model).get("reference")) for role, model in models.items()],
-        "decision": decision_section(mapping(evaluation.get("decision"))),
+        "decision": decision_section(mapping(evaluation.get("decision"))) if evaluated else unfinished_decision(stages),
+        "evaluated": evaluated,
+        "progress": progress_section(stages, evaluated=evaluated),
         "thin": thin_evidence(figures),
         "min_prompts": MIN_PROMPTS,
         "comparison": comparison_note(mapping(evaluation.get("comparison"))),
@@ -82,6 +89,7 @@ def view_of(folder: Path) -> dict[str, Any]:
         "task": task_section(evaluation, baselines),
         "slices": slice_section(evaluation),
         "models": models_table(models, across_tokenizers(evaluation)),
+        "costs": costs_section(evaluation),
         "data": data_table(mapping(evaluation.get("data"))),
         "screening": screening_section(read_screening_summary(folder / "screening.json")),
         "terms": terms_section(mapping(evaluation.get("terms"))),
@@ -89,7 +97,6 @@ def view_of(folder: Path) -> dict[str, Any]:
             (capital(key.replace("_", " ")), printed(value))
             for key, value in mapping(evaluation.get("machine")).items()
         ],
-        "seconds": seconds_table(mapping(evaluation.get("seconds"))),
         "recipe": read_text(folder / "recipe.yaml"),
         "ledger": read_ledger(folder / "ledger.jsonl"),
         "folder": shlex.quote(folder.resolve().name),

@@ -28,6 +28,7 @@ from potstill.evaluate.fidelity import (
 from potstill.evaluate.grading import grade_models
 from potstill.evaluate.held_out import HeldOut, held_out
 from potstill.evaluate.models import exact, load_teachers, model_facts, size_ratios, teacher_facts
+from potstill.evaluate.recorded import data_facts, stage_facts, stage_seconds
 from potstill.evaluate.references import References, read_references
 from potstill.evaluate.report import write_report
 from potstill.evaluate.slice_kinds import slices_of
@@ -101,10 +102,10 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         ),
         "examples": _examples(held.answers, subjects, task.shown if task is not None else None),
         "models": models,
-        "data": _data(folder),
-        "terms": _marker(folder, "terms"),
+        "data": data_facts(folder),
+        "terms": stage_facts(folder, "terms"),
         "machine": _machine(folder),
-        "seconds": {name: _seconds(folder, name) for name in ("prompts", "collect", "screen", "train")},
+        "seconds": stage_seconds(folder),
         **({"task": task.facts} if task is not None else {}),
     }
     _write(folder / "evaluation.json", evaluation)
@@ -221,45 +222,11 @@ def _examples(
     ]  # fmt: skip
 
 
-def _marker(folder: Path, stage: str) -> dict[str, Any]:
-    path = folder / "stages" / f"{stage}.json"
-    if not path.exists():
-        return {}
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["facts"]
-    return facts
-
-
-def _seconds(folder: Path, stage: str) -> float | None:
-    path = folder / "stages" / f"{stage}.json"
-    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.exists() else None
-
-
-_TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
-
-
-def _data(folder: Path) -> dict[str, Any]:
-    prompts, collected, trained = (_marker(folder, name) for name in ("prompts", "collect", "train"))
-    screened = _marker(folder, "screen")
-    rejected = {reason: count for reason, count in collected.get("use", {}).items() if reason != "ok"}
-    if screened:  # every reason; an answer may have several
-        rejected = {reason: sum(by_split.values()) for reason, by_split in screened["reasons"].items()}
-    if collected.get("errors"):
-        rejected["error"] = collected["errors"]
-    return {
-        "prompts_train": prompts.get("train"), "prompts_holdout": prompts.get("holdout"),
-        "answers": collected.get("answers"), "answers_trained_on": trained.get("answers"), "rejected": rejected,
-        "train_tokens": trained.get("train_tokens"), "supervised_tokens": trained.get("supervised_tokens"),
-        "cost_usd": collected.get("cost_usd"),
-        **({"judge_cost_usd": screened["judge"]["cost_usd"]} if "judge" in screened else {}),
-        "tokens": {name: collected.get(name) for name in _TOKENS} if "base_url" in collected else None,
-    }  # fmt: skip
-
-
 def _machine(folder: Path) -> dict[str, Any]:
     return {
         "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
-        "transformers": transformers.__version__, "precision": _marker(folder, "train").get("precision"),
+        "transformers": transformers.__version__, "precision": stage_facts(folder, "train").get("precision"),
     }  # fmt: skip
 
 

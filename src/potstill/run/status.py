@@ -8,6 +8,7 @@ from typing import Any
 from potstill import ledger
 from potstill.config import Recipe
 from potstill.errors import PotstillError
+from potstill.records import Progress, StageState
 from potstill.run.folder import is_locked, read_recipe
 from potstill.run.markers import input_hash, missing_outputs, read_marker
 from potstill.run.stages import STAGES, Stage, stage_inputs
@@ -19,12 +20,10 @@ _SPLIT_WORDS = {"train": "to train on", "holdout": "held out"}
 def status(folder: Path) -> list[str]:
     """One line a stage, then progress and the decision. Raises RecipeError where the folder is not a run."""
     recipe = read_recipe(folder)
-    running = is_locked(folder)
-    latest = _latest_started(folder)
-    lines = [f"{recipe.name} in {folder}{': a process is working on it' if running else ''}"]
-    for stage in STAGES:
-        lines.append(f"  {stage.name:<9} {_stage(stage, recipe, folder, running, latest)}")
-        lines.extend(f"  {'':<9} {line}" for line in _progress(stage, folder))
+    lines = [f"{recipe.name} in {folder}{': a process is working on it' if is_locked(folder) else ''}"]
+    for one in stage_states(recipe, folder):
+        lines.append(f"  {one.name:<9} {one.words}")
+        lines.extend(f"  {'':<9} {line}" for line in one.progress)
     if (folder / "evaluation.json").is_file():
         decision = read_decision(folder)
         lines.append(f"decision: {decision['word']} ({decision['reason']})")
@@ -32,17 +31,29 @@ def status(folder: Path) -> list[str]:
     return lines
 
 
-def _stage(stage: Stage, recipe: Recipe, folder: Path, running: bool, latest: str | None) -> str:
+def stage_states(recipe: Recipe, folder: Path) -> list[StageState]:
+    """How far every stage of a run is, in their order."""
+    running, latest = is_locked(folder), _latest_started(folder)
+    return [_stage(stage, recipe, folder, running, latest) for stage in STAGES]
+
+
+def _stage(stage: Stage, recipe: Recipe, folder: Path, running: bool, latest: str | None) -> StageState:
+    def found(state: Progress, words: str) -> StageState:
+        return StageState(stage.name, state, words, tuple(_progress(stage, folder)))
+
     marker = read_marker(folder, stage.name)
     if marker is None:
-        if latest == stage.name:
-            return "running" if running else "stopped half-way; the same `potstill run` goes on"
-        return "not started"
+        if latest != stage.name:
+            return found("not started", "not started")
+        if running:
+            return found("running", "running")
+        return found("stopped", "stopped half-way; the same `potstill run` goes on")
     took = f"in {marker.seconds:,.1f} s, {marker.finished}"
     if missing := missing_outputs(folder, marker):
-        return f"stale: {missing[0]} is missing (was done {took})"
-    changed = _changed_inputs(stage, recipe, folder, marker.input_hash, marker.inputs)
-    return f"stale: {', '.join(changed)} changed (was done {took})" if changed else f"done {took}"
+        return found("stale", f"stale: {missing[0]} is missing (was done {took})")
+    if changed := _changed_inputs(stage, recipe, folder, marker.input_hash, marker.inputs):
+        return found("stale", f"stale: {', '.join(changed)} changed (was done {took})")
+    return found("done", f"done {took}")
 
 
 def _changed_inputs(stage: Stage, recipe: Recipe, folder: Path, recorded: str, parts: Any) -> list[str]:

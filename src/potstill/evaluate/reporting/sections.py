@@ -133,9 +133,8 @@ def plot_section(evaluation: Mapping[str, Any], metrics: Sequence[Mapping[str, A
     figures = mapping(evaluation.get("figures"))
     positions = mappings(evaluation.get("by_position"))
     quality = plots.quality_figure(figures) or "top1_agreement"
-    told = [
-        f"{role_title(name)}: {format_value(quality, value_of(figures, f'{name}.{quality}'))}" for name in BASELINES
-    ]
+    kept_by = {name: plots.quality_kept(figures, quality, name) for name in BASELINES}
+    told = [f"{role_title(name)}: {format_value(quality, one and one[0])}" for name, one in kept_by.items()]
     kept = f"{figure_title(quality)} {_spoken(figures, quality)}, speed {_spoken(figures, 'decode_speedup')}"
     losses = [loss for line in metrics if (loss := number(line.get("loss"))) is not None]
     agreements = [value for row in positions if (value := number(row.get("agreement"))) is not None]

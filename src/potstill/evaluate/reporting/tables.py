@@ -1,4 +1,4 @@
-"""The tables of the report: figures, positions, slices, models, data, terms, seconds."""
+"""The tables of the report: figures, positions, slices, models, data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -77,19 +77,11 @@ def data_table(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How many prompts, answers and tokens there were, and what became of those that were not trained on."""
     rejected = mapping(data.get("rejected"))
     reasons = ", ".join(f"{printed(count)} {reason}" for reason, count in rejected.items())
-    cost = number(data.get("cost_usd"))
     optional = (
         [("Tokens of answers among them", printed(data.get("supervised_tokens")))]
         if "supervised_tokens" in data
         else []
     )
-    if data.get("tokens"):
-        optional.append(("Tokens asked and answered", _tokens(mapping(data["tokens"]))))
-    if "cost_usd" in data:
-        optional.append(("Cost of the answers", _cost(cost, number(data.get("answers")))))
-    if "judge_cost_usd" in data:
-        judging = number(data.get("judge_cost_usd"))
-        optional.append(("Cost of judging them", "unknown" if judging is None else f"{judging:,.2f} USD"))
     return [
         ("Prompts to train on", printed(data.get("prompts_train"))),
         ("Prompts held out for this report", printed(data.get("prompts_holdout"))),
@@ -99,34 +91,3 @@ def data_table(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Tokens trained on", printed(data.get("train_tokens"))),
         *optional,
     ]
-
-
-def _tokens(tokens: Mapping[str, Any]) -> str:
-    """Tokens in and out as the server counted them; what it did not say is unknown, never 0."""
-    counts = [number(tokens.get(f"{name}_tokens")) for name in ("input", "cached", "output", "reasoning")]
-    read, cached, written, thought = ("unknown" if count is None else printed(count) for count in counts)
-    return f"in {read}, of which cached {cached}; out {written}, of which reasoning {thought}"
-
-
-def _cost(cost: float | None, answers: float | None) -> str:
-    if cost is None:
-        return "unknown"
-    each = f"; {_usd(1000 * cost / answers)} for 1,000 answers" if answers else ""
-    return _usd(cost) + each
-
-
-def _usd(amount: float) -> str:
-    return f"{amount:,.2f} USD" if amount >= 1 or amount == 0 else f"{amount:.3g} USD"
-
-
-def seconds_table(seconds: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Seconds of each stage and of all."""
-    known = [(str(stage), number(value)) for stage, value in seconds.items()]
-    rows = [(capital(stage), NOT_MEASURED if value is None else f"{value:,.1f} s") for stage, value in known]
-    total = sum(value for _, value in known if value is not None)
-    return [*rows, ("All stages", f"{total:,.1f} s")] if rows else []
-
-
-def machine_table(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the run was measured on."""
-    return [(capital(key.replace("_", " ")), printed(value)) for key, value in machine.items()]
