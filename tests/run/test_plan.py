@@ -98,6 +98,27 @@ def test_with_a_local_teacher_at_hand(recipe: Make, tmp_path: Path, monkeypatch:
     assert "an estimate" in text
 
 
+def test_scoring_labels_takes_time(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights_folder(tmp_path / "teacher")
+    monkeypatch.setattr("potstill.students.compatibility.prompt_lengths", lambda folder, prompts: [30] * 10)
+    monkeypatch.setattr("potstill.run.needs.measured_flops_per_s", lambda: 1.0)
+    gold = [{"prompt": word, "gold": f"label {at}"} for at, word in enumerate(WORDS)]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold), encoding="utf-8")
+    task = {"references": "gold.jsonl", "reference_field": "gold", "metrics": ["accuracy"]}
+    given = {**task, "labels": [f"label {at}" for at in range(40)]}
+    times = {}
+    for name, one in (("none", None), ("file", task), ("given", given), ("text", {**task, "metrics": ["token_f1"]})):
+        made = plan(recipe(teacher={"model": "path:./teacher"}, collect={"max_new_tokens": 5}, evaluate={"task": one}))
+        assert made.needs.time_s is not None
+        times[name] = made.needs.time_s
+    weights = (80 + 4 * 64) + 2 * (80 + 2 * 64)  # teacher, student, and the untrained student
+    of_file = 2 * 30 + 2 * 10 * (7 / 4 + 1)  # two held-out prompts, once each, and ten labels after each
+    assert times["file"] - times["none"] == pytest.approx(2 * weights * of_file)
+    letters = 10 * 7 + 30 * 8
+    assert times["given"] - times["none"] == pytest.approx(2 * weights * (2 * 30 + 2 * (letters / 4 + 40)))
+    assert times["text"] == times["none"]
+
+
 def test_several_teachers_are_listed_and_counted(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, layers in (("a", 4), ("b", 8)):
         weights_folder(tmp_path / name, layers=layers, context=64 // (1 + (name == "b")))

@@ -49,12 +49,25 @@ class References:
 
 
 def read_references(recipe: Recipe, task: Task, folder: Path) -> References:
-    """The references of the run's held-out prompts.
+    """The references of the run's held-out prompts; as `match_references`, and an error where there are none."""
+    held = [one for one in StoredPrompts(folder / "prompts.parquet") if one.split == "holdout"]
+    found, first = _match(recipe, task, held)
+    if not found.by_prompt:
+        raise RecipeError(_no_match(found.file, found.rows, found.empty_rows, first, held))
+    return found
+
+
+def match_references(recipe: Recipe, task: Task, prompts: Sequence[Prompt]) -> References:
+    """The references of these prompts, which need not have any.
 
     Raises RecipeError with file and row for a table that cannot be read, a row without the fields, and references that
-    a metric cannot use; and where no row is one of the held-out prompts.
+    a metric cannot use.
     """
-    held = [one for one in StoredPrompts(folder / "prompts.parquet") if one.split == "holdout"]
+    return _match(recipe, task, prompts)[0]
+
+
+def _match(recipe: Recipe, task: Task, held: Sequence[Prompt]) -> tuple[References, Any]:
+    """The references, and the prompt of the file's first row."""
     wanted = _keys(held, recipe.prompts)
     found: dict[str, dict[str, str]] = {}  # prompt: its references and their places
     labels: dict[str, None] = dict.fromkeys(task.labels)
@@ -74,11 +87,9 @@ def read_references(recipe: Recipe, task: Task, folder: Path) -> References:
             known = found.setdefault(prompt, {})
             known |= {one: place for one in references if one not in known}
     file = _file(recipe, task)
-    if not found:
-        raise RecipeError(_no_match(file, rows, empty, first, held))
     golds = {prompt: Gold(tuple(texts), next(iter(texts.values()))) for prompt, texts in found.items()}
     _check_json(task, golds)
-    return References(golds, tuple(labels), file, rows, unmatched, empty, len(held))
+    return References(golds, tuple(labels), file, rows, unmatched, empty, len(held)), first
 
 
 def _keys(held: Sequence[Prompt], section: Prompts) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.config import FIRST, ModelStudent, PrunedStudent, Recipe, ScratchStudent
+from potstill.config.evaluation import CLASSIFYING
 from potstill.models.fetch import cached
 from potstill.records import Prompt
 from potstill.run.sizes import (
@@ -19,6 +20,8 @@ from potstill.run.sizes import (
     training_bytes,
 )
 from potstill.run.teachers import Part, parts
+
+_CHARACTERS_PER_TOKEN = 4  # of a label, for want of the student's tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,30 @@ def _operations(recipe: Recipe, prompts: tuple[Prompt, ...], tokens: Tokens, wor
     total = samples * (tokens.own_share * tokens.prompt + len(prompts) * recipe.collect.max_new_tokens)
     trainings = 1 + ("fine_tuning" in recipe.evaluate.baselines)
     training = (6 * student * trainings + 2 * work.beside) * trained_on * recipe.train.epochs
-    evaluating = 2 * (work.evaluating + student * (1 + len(recipe.evaluate.baselines))) * (total - trained_on)
-    return 2 * work.answering * total + 2 * work.scoring * trained_on + training + evaluating
+    students = student * (1 + len(recipe.evaluate.baselines))
+    evaluating = 2 * (work.evaluating + students) * (total - trained_on)
+    # An endpoint's and several teachers' labels are read from their answers; those of one local teacher are scored.
+    scored = students + (work.evaluating if not recipe.more_teachers else 0)
+    labelling = 2 * scored * _label_tokens(recipe, prompts, tokens)
+    return 2 * work.answering * total + 2 * work.scoring * trained_on + training + evaluating + labelling
+
+
+def _label_tokens(recipe: Recipe, prompts: tuple[Prompt, ...], tokens: Tokens) -> float:
+    """Tokens of one model that scores the task's labels as answers to the held-out prompts; 0 where it has none.
+
+    A prompt goes through the layers once, and the tokens of all labels after it at most: a sure model reads few.
+    """
+    task = recipe.evaluate.task
+    if task is None or not set(CLASSIFYING) & set(task.metrics):
+        return 0.0
+    held = [prompt for prompt in prompts if prompt.split == "holdout"]
+    labels = task.labels
+    if not labels:
+        from potstill.evaluate.references import match_references
+
+        labels = match_references(recipe, task, held).labels
+    written = sum(len(label) / _CHARACTERS_PER_TOKEN + 1 for label in labels)  # 1: the end of turn
+    return tokens.prompt - tokens.prompt_train + len(held) * written
 
 
 def _existing(folder: Path) -> Path:
