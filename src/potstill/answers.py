@@ -10,7 +10,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.records import Message, Prompt, Reply, Split, content_hash
 from potstill.rendering import Example, join, render_answer, render_calls, render_prompt, uses_tools, what_is_dropped
 from potstill.store.journal import Journal, Row
-from potstill.store.prompts import read_prompts
+from potstill.store.prompts import StoredPrompts, read_prompts
 from potstill.store.screening import left_out
 
 
@@ -60,11 +60,28 @@ def load_answers(
             ended = row.use != "truncated"
             tokens = sampled if sampled is not None else _rendered(tokenizer, prompt, row.reply, ended=ended)
             example = join(ids, tokens, context_tokens, prompt.source)
-            asked, text = prompt.messages[-1].content, _shown(row.reply)
+            asked, text = prompt.messages[-1].content, shown(row.reply)
             answers.append(Answer(row.key, prompt.hash, row.sample, asked, text, example, prompt.tag))
     if not answers:
         raise PotstillError(f"{folder}: no usable answer among the {split} prompts; `potstill status` shows why")
     return answers
+
+
+def answer_texts(folder: Path, split: Split, uses: Collection[str]) -> list[tuple[str, str]]:
+    """The last turn of the prompt and the teacher's answer as texts, of the answers that `load_answers` gives."""
+    screened = left_out(folder)
+    by_prompt: dict[str, list[Row]] = {}
+    with Journal(folder / "answers.sqlite", read_only=True) as journal:
+        for row in journal.answers():
+            if row.use in uses and row.key not in screened:
+                by_prompt.setdefault(row.prompt_hash, []).append(row)
+    return [
+        (prompt.messages[-1].content, shown(row.reply))
+        for prompt in StoredPrompts(folder / "prompts.parquet")
+        if prompt.split == split
+        for row in sorted(by_prompt.get(prompt.hash, []), key=lambda one: one.sample)
+        if row.reply is not None
+    ]
 
 
 def _refuse_deaf_template(tokenizer: Any, prompt: Prompt) -> None:
@@ -85,7 +102,7 @@ def _rendered(tokenizer: Any, prompt: Prompt, reply: Reply, *, ended: bool) -> l
     return render_calls(tokenizer, prompt.messages, prompt.tools, answer, prompt.source)
 
 
-def _shown(reply: Reply) -> str:
+def shown(reply: Reply) -> str:
     """The answer as text, for people and for metrics of texts: what it says, then what it calls."""
     calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in reply.tool_calls]
     return "\n".join([*([reply.text] if reply.text else []), *calls])

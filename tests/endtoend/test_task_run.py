@@ -112,7 +112,9 @@ def test_labels_are_scored(run: Path) -> None:
     student = LocalModel.load(run / "student")
     held = held_out(recipe, run, teachers, student, Silent())
     texts = ["a tool"] * len(held.answers)
-    found = grade_models(recipe, references, held, teachers, {"student": (student, texts)}, Silent())
+    found = grade_models(recipe, references, held, teachers, {"student": (student, texts)}, run, Silent())
+    assert found.facts["closed_set"]["named"] == 0  # the tiny teacher writes no label, so its answers teach none
+    assert "tfidf.accuracy" not in found.figures
     assert found.facts["labels"] == {"count": 2, "teacher": "scored", "teacher_unnamed": 0}
     for role, model, answers in (("", student, held.answers), ("teacher.", teachers["teacher"], held.teacher_answers)):
         prompts = [one.example.tokens[: one.example.prompt_length] for one in answers]
@@ -122,7 +124,7 @@ def test_labels_are_scored(run: Path) -> None:
     assert 0 <= found.figures["macro_f1"].value <= 1
 
     # Without the teacher's distributions, its answer is matched to a label: here it names none.
-    served = grade_models(recipe, references, held, {}, {"student": (student, texts)}, Silent())
+    served = grade_models(recipe, references, held, {}, {"student": (student, texts)}, run, Silent())
     assert served.facts["labels"] == {"count": 2, "teacher": "named", "teacher_unnamed": len(held.answers)}
     assert served.figures["teacher.accuracy"].value == 0
     assert served.figures["accuracy"] == found.figures["accuracy"]

@@ -68,6 +68,21 @@ def test_every_part_is_told(tmp_path: Path) -> None:
     assert "Nothing can be concluded about the task" not in text
 
 
+def test_baselines_without_a_language_model_have_a_column(tmp_path: Path) -> None:
+    evaluation = with_task()
+    for name, value in (("majority", 0.02), ("tfidf", 0.81)):
+        evaluation["figures"][f"{name}.accuracy"] = {"value": value, "low": None, "high": None, "n": 60, "unit": ""}
+    evaluation["task"]["closed_set"] = {"answers": 900, "named": 890}
+    text = shown(tmp_path, evaluation)
+    for words in (
+        "Both learned from the 890 of the teacher's 900 training answers that name one label.",
+        "Initial student The most frequent label TF-IDF with logistic regression Retention",
+        "1.7 % 0.3 to 8.0 % 2.0 % 81.0 % 98.3 %",
+    ):
+        assert words in text, words
+    assert figure_title("tfidf.accuracy") == "accuracy of TF-IDF with logistic regression"
+
+
 def test_few_prompts_are_said_loudly(tmp_path: Path) -> None:
     text = shown(tmp_path, with_task(graded=19))
     assert "Nothing can be concluded about the task: it was measured on 19 held-out prompts" in text

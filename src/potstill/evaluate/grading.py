@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from potstill.config import Recipe
 from potstill.config.evaluation import CLASSIFYING
+from potstill.evaluate.closed_set import closed_set_answers
 from potstill.evaluate.held_out import HeldOut
 from potstill.evaluate.label_scores import likeliest_labels
 from potstill.evaluate.metrics.labels import named_label
@@ -33,9 +35,12 @@ class TaskResult:
 
 def grade_models(
     recipe: Recipe, references: References, held: HeldOut, teachers: Mapping[str, LocalModel],
-    answered: Mapping[str, tuple[LocalModel, Sequence[str]]], reporter: Reporter,
+    answered: Mapping[str, tuple[LocalModel, Sequence[str]]], folder: Path, reporter: Reporter,
 ) -> TaskResult:  # fmt: skip
-    """Grade the teacher's collected answers and those that each of `answered`, the student among them, wrote itself."""
+    """Grade the teacher's collected answers and those that each of `answered`, the student among them, wrote itself.
+
+    Where the task has labels, so are two baselines that take no language model (`closed_set_answers`).
+    """
     task, evaluate = recipe.evaluate.task, recipe.evaluate
     if task is None:
         raise ValueError("the recipe has no evaluate.task")
@@ -58,10 +63,15 @@ def grade_models(
         guesses = _likeliest(model, held, "student", grader.kept, labels) if labels else None
         graded[name] = grader.grade(own, guesses)
     unnamed = sum(one is None for one in named or ())
+    facts = grader.facts(how, unnamed)
+    if labels:
+        prompts = [one.prompt_text for one in held.answers]
+        cheap, facts["closed_set"] = closed_set_answers(recipe, folder, labels, prompts)
+        for name, given in cheap.items():
+            graded[name] = grader.grade(given, [given[at] for at in grader.kept])
     golds = (references.by_prompt.get(one.prompt_hash) for one in held.answers)
     shown = [None if gold is None else gold.references[0] for gold in golds]
-    figures, facts = grader.figures(graded), grader.facts(how, unnamed)
-    return TaskResult(figures, facts, shown, graded, grader.kept, grader.ranges())
+    return TaskResult(grader.figures(graded), facts, shown, graded, grader.kept, grader.ranges())
 
 
 def _likeliest(

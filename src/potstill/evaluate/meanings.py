@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 BASELINES: Final = {"initial_student": "initial student", "fine_tuning": "plain fine-tuning"}
+# Of tasks with labels. They are no language models, so only the task's figures have them.
+CLOSED_SET: Final = {"majority": "the most frequent label", "tfidf": "TF-IDF with logistic regression"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,20 @@
 """The models of an evaluation: the teachers, loaded, and what is told of each model beside its figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from potstill.answers import Answer
 from potstill.config import FIRST, Recipe
 from potstill.evaluate.fidelity import Positions
 from potstill.models.fetch import fetch
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
 from potstill.records import Figure
+from potstill.store.journal import request_seed
 from potstill.students.layers import decoder_layers
+
+_ANSWERS_AT_ONCE = 64
 
 
 def load_teachers(recipe: Recipe, reporter: Reporter) -> tuple[dict[str, LocalModel], dict[str, Path]]:
@@ -18,6 +22,23 @@ def load_teachers(recipe: Recipe, reporter: Reporter) -> tuple[dict[str, LocalMo
     local = {name: (one.model, one.sha256) for name, one in recipe.teachers.items() if one.model is not None}
     homes = {name: fetch(reference, sha256, reporter) for name, (reference, sha256) in local.items()}
     return {name: LocalModel.load(home, local[name][0]) for name, home in homes.items()}, homes
+
+
+def own_answers(model: LocalModel, held: Sequence[Answer], recipe: Recipe) -> list[str]:
+    """The model's own answers, sampled as the teacher's were and with the same random numbers."""
+    collect = recipe.collect
+    answers: list[str] = []
+    for start in range(0, len(held), _ANSWERS_AT_ONCE):
+        few = held[start : start + _ANSWERS_AT_ONCE]
+        generations = model.generate(
+            [one.example.tokens[: one.example.prompt_length] for one in few],
+            max_new_tokens=collect.max_new_tokens,
+            temperature=collect.temperature,
+            top_p=collect.top_p,
+            seeds=[request_seed(collect.seed, one.prompt_hash, one.sample) for one in few],
+        )
+        answers.extend(model.tokenizer.decode(one.tokens, skip_special_tokens=True) for one in generations)
+    return answers
 
 
 def teacher_facts(

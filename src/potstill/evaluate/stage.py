@@ -27,7 +27,7 @@ from potstill.evaluate.fidelity import (
 )
 from potstill.evaluate.grading import grade_models
 from potstill.evaluate.held_out import HeldOut, held_out
-from potstill.evaluate.models import exact, load_teachers, model_facts, size_ratios, teacher_facts
+from potstill.evaluate.models import exact, load_teachers, model_facts, own_answers, size_ratios, teacher_facts
 from potstill.evaluate.recorded import data_facts, stage_facts, stage_seconds
 from potstill.evaluate.references import References, read_references
 from potstill.evaluate.report import write_report
@@ -38,10 +38,8 @@ from potstill.models.local import LocalModel
 from potstill.progress import Reporter
 from potstill.records import Figure, StageResult
 from potstill.stats import cluster_mean, median_ratio
-from potstill.store.journal import request_seed
 
 _EXAMPLES_SHOWN = 8
-_ANSWERS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
     task = None
     if references is not None:
         answered = {name: (one.model, one.answers) for name, one in subjects.items()}
-        task = grade_models(recipe, references, held, teachers, answered, reporter)
+        task = grade_models(recipe, references, held, teachers, answered, folder, reporter)
         figures |= task.figures
     reporter.say("timing teacher and student in turn")
     figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
@@ -142,7 +140,7 @@ def _examine(model: LocalModel, home: Path, held: HeldOut, recipe: Recipe) -> _S
     """Fidelity by teacher forcing, and answers of the model's own to the same prompts."""
     positions = held.measure(model)
     clusters = [one.prompt_hash for one in held.answers]
-    answers = _answer(model, held.answers, recipe)
+    answers = own_answers(model, held.answers, recipe)
     chrf = chrf_scores(answers, [one.text for one in held.answers])
     figures = fidelity_figures(positions, clusters, recipe.evaluate.resamples, recipe.evaluate.seed)
     totals: dict[str, list[float]] = {}
@@ -154,23 +152,6 @@ def _examine(model: LocalModel, home: Path, held: HeldOut, recipe: Recipe) -> _S
     )  # fmt: skip
     figures["chrf"] = as_figure(interval, "0 to 100")
     return _Subject(model, home, positions, answers, chrf, figures)
-
-
-def _answer(model: LocalModel, held: Sequence[Answer], recipe: Recipe) -> list[str]:
-    """The model's own answers, sampled as the teacher's were and with the same random numbers."""
-    collect = recipe.collect
-    answers: list[str] = []
-    for start in range(0, len(held), _ANSWERS_AT_ONCE):
-        few = held[start : start + _ANSWERS_AT_ONCE]
-        generations = model.generate(
-            [one.example.tokens[: one.example.prompt_length] for one in few],
-            max_new_tokens=collect.max_new_tokens,
-            temperature=collect.temperature,
-            top_p=collect.top_p,
-            seeds=[request_seed(collect.seed, one.prompt_hash, one.sample) for one in few],
-        )
-        answers.extend(model.tokenizer.decode(one.tokens, skip_special_tokens=True) for one in generations)
-    return answers
 
 
 def _speeds(

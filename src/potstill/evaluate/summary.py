@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, TASK, WORDING
+from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, TASK, WORDING
 
 NOT_MEASURED: Final = "not measured"
 _ONLY_ACROSS = ("unmatched_l1",)
@@ -39,7 +39,8 @@ def figure_title(name: str) -> str:
     title = _WORDED[base].title if base in _WORDED else base.replace("_", " ")
     if baseline == "retention":
         return f"retention of {title}"
-    return f"{title} of {BASELINES.get(baseline, baseline.replace('_', ' '))}" if baseline else title
+    whose = {**BASELINES, **CLOSED_SET}.get(baseline, baseline.replace("_", " "))
+    return f"{title} of {whose}" if baseline else title
 
 
 def format_value(name: str, value: Any, *, precise: bool = False) -> str:

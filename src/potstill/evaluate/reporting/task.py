@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from potstill.evaluate.decision import MIN_PROMPTS
-from potstill.evaluate.meanings import TASK
+from potstill.evaluate.meanings import CLOSED_SET, TASK
 from potstill.evaluate.reporting.wording import capital, cell, printed, role_title
 from potstill.evaluate.summary import figure_title, format_value, mapping, number, plural
 
@@ -15,13 +15,13 @@ def task_section(evaluation: Mapping[str, Any], baselines: Sequence[str]) -> dic
     metrics = mapping(task.get("metrics"))
     if not metrics:
         return None
-    shown = [one for one in baselines if any(f"{one}.{name}" in figures for name in metrics)]
+    shown = [one for one in (*baselines, *CLOSED_SET) if any(f"{one}.{name}" in figures for name in metrics)]
     graded = number(mapping(task.get("references")).get("graded"))
     return {
         "says": _compared(mapping(task.get("references"))),
-        "labels": _labels(mapping(task.get("labels"))),
+        "labels": _labels(mapping(task.get("labels"))) + _closed_set(mapping(task.get("closed_set"))),
         "thin": plural(int(graded), "held-out prompt") if graded is not None and graded < MIN_PROMPTS else None,
-        "models": [role_title(one) for one in ("teacher", "student", *shown)],
+        "models": [capital(role_title(one)) for one in ("teacher", "student", *shown)],
         "rows": [_row(name, mapping(one), figures, shown) for name, one in metrics.items()],
     }
 
@@ -52,6 +52,17 @@ def _labels(labels: Mapping[str, Any]) -> str:
             f"{printed(labels.get('teacher_unnamed'))} of its answers name none, which counts as wrong."
         )
     return told
+
+
+def _closed_set(facts: Mapping[str, Any]) -> str:
+    """What the baselines without a language model learned from; an empty text where there are none."""
+    if not facts:
+        return ""
+    return (
+        " Two baselines take no language model: the label that the teacher gave most often, and TF-IDF of the prompt "
+        f"with logistic regression. Both learned from the {printed(facts.get('named'))} of the teacher's "
+        f"{printed(facts.get('answers'))} training answers that name one label."
+    )
 
 
 def _row(name: str, metric: Mapping[str, Any], figures: Mapping[str, Any], baselines: Sequence[str]) -> dict[str, Any]:
