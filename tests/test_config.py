@@ -230,6 +230,7 @@ SECTION_KEYS = {
         "checkpoint_every_s", "cross_tokenizer",
     },
     "evaluate": {"judge", "task", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed"},
+    "serving": {"usd_per_month", "price_per_million", "training_usd_per_hour", "months"},
 }  # fmt: skip
 
 

@@ -25,13 +25,13 @@ PUBLIC = {
     "potstill.guard.simulate": ["Campaign", "Options", "Simulated", "parse_campaign", "simulate"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
     "potstill.run": [
-        "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",
-        "verify",
+        "Comparison", "Pilot", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_pilot",
+        "run_recipe", "status", "verify",
     ],
     "potstill.stats": [
-        "Interval", "Verdict", "benjamini_hochberg", "clopper_pearson", "cluster_mean", "differs_from_rest",
-        "exponential", "holm", "mcnemar", "median_ratio", "needed_n", "ratio_of_sums", "sign_flip", "smallest_p",
-        "statistic_of_sums", "wilson", "within_margin",
+        "Interval", "PowerLaw", "Verdict", "benjamini_hochberg", "clearly_falls", "clopper_pearson", "cluster_mean",
+        "differs_from_rest", "exponential", "extrapolated", "fit_power_law", "holm", "mcnemar", "median_ratio",
+        "needed_n", "ratio_of_sums", "sign_flip", "smallest_p", "statistic_of_sums", "wilson", "within_margin",
     ],
     "potstill.students": ["build_student"],
     "potstill.terms": [

@@ -90,14 +90,29 @@ def init(
 
 @app.command()
 @verb
-def plan(recipe: RecipeArgument, out: OutOption = None, changes: SetOption = None) -> None:
+def plan(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    changes: SetOption = None,
+    pilot: Annotated[
+        int | None,
+        typer.Option("--pilot", metavar="N", min=1, help="Ask the teacher N prompts, twice each, and see. Costs that."),
+    ] = None,
+) -> None:
     """Say what a run would do and cost, before anything is spent.
 
     Shows the verdict of the teacher's terms, prompts after removing duplicates, requests, tokens, cost, disk, memory,
     time, and how the student's vocabulary and chat template differ from the teacher's. Sends no request and fetches
     nothing. Exit code 4 if the terms would stop the run.
 
-    Example: potstill plan recipe.yaml --set collect.max_new_tokens=64
+    With --pilot it asks N training prompts and compares teacher, untrained student and cheap baselines; what the run
+    will ask is not asked again. Exit code 1 or 5 where the teacher's accuracy on gold labels is not clearly above that
+    of always giving the most frequent one: the run then refuses to start.
+
+    \b
+    Examples:
+      potstill plan recipe.yaml --set collect.max_new_tokens=64
+      potstill plan recipe.yaml --pilot 50
     """
     from potstill.config import load_recipe
     from potstill.progress import Terminal
@@ -109,6 +124,13 @@ def plan(recipe: RecipeArgument, out: OutOption = None, changes: SetOption = Non
         typer.echo(line)
     if not made.terms.cleared:
         raise TermsStopped("the teacher's terms stop this run; the line that starts with `terms` says what would help")
+    if pilot is not None:
+        from potstill.run import run_pilot
+
+        found = run_pilot(made, pilot, out, Terminal())
+        for line in found.lines:
+            typer.echo(line)
+        found.check()
 
 
 @app.command()
@@ -124,6 +146,9 @@ def run(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Ask again what failed, also what the server refused for good.")
     ] = False,
+    despite_pilot: Annotated[
+        str | None, typer.Option("--despite-pilot", metavar="REASON", help="Go on although a pilot stopped this run.")
+    ] = None,
 ) -> None:
     """Run a recipe, or go on with a run that was stopped.
 
@@ -139,7 +164,9 @@ def run(
     from potstill.progress import Terminal
     from potstill.run import run as run_stages
 
-    folder = run_stages(recipe, out, until, changes or (), Terminal(), retry_errors=retry_errors)
+    folder = run_stages(
+        recipe, out, until, changes or (), Terminal(), retry_errors=retry_errors, despite_pilot=despite_pilot
+    )
     typer.echo(f"done: {folder}")
 
 

@@ -43,19 +43,10 @@ def collect_endpoint(
     """
     if not isinstance(clearance, Clearance):
         raise TermsStopped("no clearance: the teacher is not asked before the terms gate has given one")
-    section = recipe.teacher.endpoint
-    if section is None:
-        raise RecipeError("teacher.endpoint: missing; this teacher is not a server")
-    prices, budget_usd = section.price_per_million, recipe.collect.budget_usd
-    if budget_usd is not None and prices is None:
-        raise RecipeError("collect.budget_usd: needs teacher.endpoint.price_per_million, or what is spent is unknown")
+    section, limits = _served(recipe)
     check_student_takes_tools(recipe, prompts, reporter)
-    limits = Limits(section.concurrency, section.max_attempts, prices, budget_usd, recipe.judge_prices)
     with Journal(folder / "answers.sqlite") as journal:
-        plan = content_hash([_plan(recipe, section), _digest(prompts)])
-        if not journal.holds(plan):
-            journal.add(requests(recipe, section, prompts), plan)
-        journal.retry_errors(permanent=retry_refused)
+        _want(recipe, section, prompts, journal, retry_refused)
         route = _route(section, clock, sleep)
         try:
             if recipe.collect.mode == "batch":
@@ -65,12 +56,60 @@ def collect_endpoint(
                 asyncio.run(_send(model or Endpoint(section, route=route), journal, limits, route, reporter))
         finally:
             journal.requeue()
-        counts = journal.counts()
-        if counts.total and not counts.done:
-            raise PotstillError(_nothing_answered(journal, section, counts))
+        counts = _some_answered(journal, section)
         totals = write_answers_table(journal, prompts, folder / "answers.parquet", recipe, clearance)
         facts = {**_facts(journal, section, counts), **totals}
     return StageResult(("answers.sqlite", "answers.parquet"), facts)
+
+
+def ask_endpoint(
+    recipe: config.Recipe, clearance: Clearance, prompts: Sequence[Prompt], journal: Journal, reporter: Reporter
+) -> None:
+    """Have the endpoint answer these prompts online, whatever the recipe's mode is, and leave no table.
+
+    The answers are those of `collect_endpoint`: same keys, same journal, same budget, same errors.
+    """
+    if not isinstance(clearance, Clearance):
+        raise TermsStopped("no clearance: the teacher is not asked before the terms gate has given one")
+    section, limits = _served(recipe)
+    check_student_takes_tools(recipe, prompts, reporter)
+    refuse_while_under_way(journal)
+    _want(recipe, section, prompts, journal)
+    route = route_to(section)
+    try:
+        asyncio.run(_send(Endpoint(section, route=route), journal, limits, route, reporter))
+    finally:
+        journal.requeue()
+    _some_answered(journal, section)
+
+
+def _served(recipe: config.Recipe) -> tuple[config.Endpoint, Limits]:
+    """The endpoint and what it is asked within."""
+    section = recipe.teacher.endpoint
+    if section is None:
+        raise RecipeError("teacher.endpoint: missing; this teacher is not a server")
+    prices, budget_usd = section.price_per_million, recipe.collect.budget_usd
+    if budget_usd is not None and prices is None:
+        raise RecipeError("collect.budget_usd: needs teacher.endpoint.price_per_million, or what is spent is unknown")
+    return section, Limits(section.concurrency, section.max_attempts, prices, budget_usd, recipe.judge_prices)
+
+
+def _want(
+    recipe: config.Recipe, section: config.Endpoint, prompts: Sequence[Prompt], journal: Journal,
+    retry_refused: bool = False,
+) -> None:  # fmt: skip
+    """Make the requests of these prompts the wanted ones."""
+    plan = content_hash([_plan(recipe, section), _digest(prompts)])
+    if not journal.holds(plan):
+        journal.add(requests(recipe, section, prompts), plan)
+    journal.retry_errors(permanent=retry_refused)
+
+
+def _some_answered(journal: Journal, section: config.Endpoint) -> Counts:
+    counts = journal.counts()
+    if counts.total and not counts.done:
+        raise PotstillError(_nothing_answered(journal, section, counts))
+    return counts
 
 
 def _route(section: config.Endpoint, clock: Clock, sleep: Sleep) -> Route:

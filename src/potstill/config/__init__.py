@@ -32,6 +32,7 @@ from potstill.config.sections import (
     Use,
     WorkedExample,
 )
+from potstill.config.serving import Serving
 from potstill.config.teachers import FIRST, called
 from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Train
 
@@ -71,6 +72,7 @@ __all__ = [
     "ScratchStudent",
     "Screen",
     "Server",
+    "Serving",
     "Task",
     "Teacher",
     "Term",

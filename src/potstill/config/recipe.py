@@ -26,6 +26,7 @@ from potstill.config.sections import (
     TopKSignals,
     Use,
 )
+from potstill.config.serving import Serving
 from potstill.config.training import Objective, Train
 
 _SERVERS_REPORT = 20  # the limit of top_logprobs in the OpenAI-compatible interface
@@ -47,6 +48,7 @@ class Recipe(Section):
     evaluate: Evaluate = Evaluate()
     accept: Mapping[str, str] = Field(default_factory=dict)
     export: Export = Export()
+    serving: Serving = Serving()
 
     @field_validator("accept")
     @classmethod

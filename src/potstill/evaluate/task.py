@@ -87,13 +87,16 @@ class Grader:
         figures: dict[str, Figure] = {}
         for model, grades in graded.items():
             prefix = "" if model == "student" else f"{model}."
-            for name in self.task.names:
-                figures[prefix + name] = self._mean(name, grades)
+            figures |= {prefix + name: figure for name, figure in self.of_model(grades).items()}
         for name in self.task.names:
             kept = self._retention(name, graded["student"], graded["teacher"])
             if kept is not None:
                 figures[f"retention.{name}"] = kept
         return figures
+
+    def of_model(self, grades: Graded) -> dict[str, Figure]:
+        """Each metric of one model, without a prefix."""
+        return {name: self._mean(name, grades) for name in self.task.names}
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """The least and the most of each metric, in the recipe's order."""

@@ -2,12 +2,13 @@
 
 from potstill.run.compare import Comparison, Side, compare
 from potstill.run.folder import default_folder, find_recipe
+from potstill.run.pilot import Pilot, run_pilot
 from potstill.run.pipeline import run, run_recipe
 from potstill.run.plan import Plan, plan
 from potstill.run.status import status
 from potstill.run.verify import verify
 
 __all__ = [
-    "Comparison", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_recipe", "status",
-    "verify",
+    "Comparison", "Pilot", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_pilot",
+    "run_recipe", "status", "verify",
 ]  # fmt: skip

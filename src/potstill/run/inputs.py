@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from potstill.config import Endpoint, Recipe, Screen, Task, Teacher, Terms
+from potstill.config import Endpoint, Recipe, Screen, Serving, Task, Teacher, Terms
 from potstill.run.markers import hash_of_all, hash_or_absent
 from potstill.run.record import plain
 from potstill.run.terms_stage import layers, permission_files, use_facts
@@ -183,6 +183,8 @@ def _filled(recipe: Recipe) -> dict[str, Any]:
     # As it was before there were these keys: a finished run stays finished.
     if recipe.terms == Terms():
         del data["terms"]
+    if recipe.serving == Serving():
+        del data["serving"]
     if recipe.prompts.license is None:
         del data["prompts"]["license"]
     data["use"] = use_facts(recipe)

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from potstill import ledger
 from potstill.config import Recipe, load_recipe
 from potstill.errors import Inconclusive, NotAccepted
 from potstill.progress import Reporter, Silent
@@ -26,9 +25,11 @@ from potstill.run.markers import (
     read_marker,
     write_aside,
 )
+from potstill.run.pilot_record import refuse_after_pilot
 from potstill.run.record import note, plain, reopen
 from potstill.run.stages import Stage, perform, result_hash, stage_inputs, stages_until
 from potstill.run.summary import read_decision, summary_lines
+from potstill.run.terms_stage import record_decision
 from potstill.run.versions import versions
 
 
@@ -40,21 +41,24 @@ def run(
     reporter: Reporter | None = None,
     *,
     retry_errors: bool = False,
+    despite_pilot: str | None = None,
 ) -> Path:
     """Load a recipe and run it in `out`, by default runs/NAME; gives the run folder.
 
     `retry_errors` asks again what ended as an error row, what the server refused for good included.
+    `despite_pilot` is the reason to go on although a pilot (`run_pilot`) stopped the run.
 
     Raises RecipeError (exit code 2), NotAccepted (3), TermsStopped (4), Inconclusive (5) or PotstillError (1). What was
     done before stays, and the next call goes on from there.
     """
     recipe = load_recipe(find_recipe(str(recipe_path)), overrides)
-    return run_recipe(recipe, out or default_folder(recipe), until, reporter, retry_errors=retry_errors)
+    where = out or default_folder(recipe)
+    return run_recipe(recipe, where, until, reporter, retry_errors=retry_errors, despite_pilot=despite_pilot)
 
 
 def run_recipe(
     recipe: Recipe, folder: Path, until: str | None = None, reporter: Reporter | None = None, *,
-    retry_errors: bool = False,
+    retry_errors: bool = False, despite_pilot: str | None = None,
 ) -> Path:  # fmt: skip
     """Run a loaded recipe in a folder; see `run`."""
     reporter = reporter or Silent()
@@ -64,7 +68,9 @@ def run_recipe(
         facts = {"recipe_sha256": content_hash(dict(resolved(recipe))), "until": until, "versions": versions()}
         if write_recipe(folder, recipe, lambda found: note(folder, "run", {**facts, "recipe_file_sha256": found})):
             reporter.say("the recipe has changed since this folder was last run; only what reads the changes is redone")
-        _decide(recipe, folder, reporter)
+        record_decision(recipe, folder, reporter)
+        if until != "terms":
+            refuse_after_pilot(recipe, folder, despite_pilot, reporter)
         if retry_errors:
             _ask_errors_again(folder, reporter)
         for stage in wanted:
@@ -136,22 +142,6 @@ def _finish(folder: Path, marker: Marker) -> None:
     write_aside(path, text)
     note(folder, "stage_finished", {**facts, "marker_sha256": hashlib.sha256(text.encode()).hexdigest()})
     put_in_place(path)
-
-
-def _decide(recipe: Recipe, folder: Path, reporter: Reporter) -> None:
-    """Tell and record what the terms say, before the gate stops the run where they do not clear it."""
-    from potstill.terms import decide, own_rules
-
-    decision = decide(recipe)
-    if decision.cleared:  # else the gate's own error says it
-        reporter.say(f"terms: {decision.message}")
-    for warning in decision.warnings:
-        reporter.say(f"terms: warning: {warning}")
-    own = own_rules(recipe.terms.rules)
-    facts = plain({**asdict(decision), **({"own_rules": own} if own else {})})
-    entries = [one for one in ledger.read(folder / "ledger.jsonl") if one.kind == "terms"]
-    if not entries or content_hash(dict(entries[-1].facts)) != content_hash(facts):
-        note(folder, "terms", facts)
 
 
 def _withdraw(stage: Stage, folder: Path, reporter: Reporter) -> None:

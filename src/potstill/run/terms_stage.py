@@ -1,12 +1,15 @@
 """The terms stage: asks the gate, and records what it answered about which facts."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill import ledger
 from potstill.config import Recipe
-from potstill.records import StageResult
+from potstill.progress import Reporter
+from potstill.records import StageResult, content_hash
 from potstill.run.markers import hash_or_absent
-from potstill.run.record import plain
+from potstill.run.record import note, plain
 
 if TYPE_CHECKING:
     from potstill.terms import Decision
@@ -42,6 +45,22 @@ def pass_gate(recipe: Recipe) -> StageResult:
     if recorded:
         facts["more_permissions"] = recorded
     return StageResult((), facts)
+
+
+def record_decision(recipe: Recipe, folder: Path, reporter: Reporter) -> None:
+    """Tell and record what the terms say, before the gate stops the run where they do not clear it."""
+    from potstill.terms import decide, own_rules
+
+    decision = decide(recipe)
+    if decision.cleared:  # else the gate's own error says it
+        reporter.say(f"terms: {decision.message}")
+    for warning in decision.warnings:
+        reporter.say(f"terms: warning: {warning}")
+    own = own_rules(recipe.terms.rules)
+    facts = plain({**asdict(decision), **({"own_rules": own} if own else {})})
+    entries = [one for one in ledger.read(folder / "ledger.jsonl") if one.kind == "terms"]
+    if not entries or content_hash(dict(entries[-1].facts)) != content_hash(facts):
+        note(folder, "terms", facts)
 
 
 def _for_readers(recipe: Recipe, decision: "Decision") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from potstill.run.markers import (
     partial_path,
     read_marker_file,
 )
+from potstill.run.pilot_record import pilot_problems, recorded_files
 from potstill.run.stages import STAGES
 
 # Folders of which every file is recorded, and the stages that fill them: whatever else lies in them is a finding.
@@ -44,6 +45,7 @@ def verify(folder: Path, only: Collection[str] | None = None) -> list[str]:
     if entries is not None:
         problems.extend(_recipe_problems(folder, entries))
         problems.extend(_signature_problems(folder, entries))
+        problems.extend(pilot_problems(folder, entries))
     markers: dict[str, Marker] = {}
     for stage in STAGES:
         try:
@@ -88,6 +90,7 @@ def unrecorded(folder: Path, markers: Mapping[str, Marker], entries: Sequence[le
     known = {*_OWN, *(f"stages/{stage.name}.json" for stage in STAGES)}
     known |= {name for marker in markers.values() for name in marker.outputs}
     known |= {name for one in entries if one.kind == "signed" for name in one.facts["files"]}
+    known |= set(recorded_files(entries))
     found = []
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         name = path.relative_to(folder).as_posix()

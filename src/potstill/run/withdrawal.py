@@ -8,6 +8,7 @@ from potstill.config import Recipe, SampledSignals, TopKSignals
 from potstill.progress import Reporter
 from potstill.run.record import note, reopen
 from potstill.store.forgetting import foreign_rows, forget_rows, forget_scores
+from potstill.store.pilot import PILOT
 from potstill.store.prompts import StoredPrompts
 from potstill.store.scores import GROWN, JUDGEMENTS, SCORES, read_prices
 
@@ -15,7 +16,7 @@ _AFTER = ("collect", "screen", "train", "evaluate", "export")
 # What later stages leave: texts of the rows stand in some of it, and the student has learned from them.
 _MADE = (
     "answers.parquet", "screening.parquet", "screening.json", "signals", "checkpoints", "student", "baselines",
-    "metrics.jsonl", "evaluation.json", "report.html", "export",
+    "metrics.jsonl", "evaluation.json", "report.html", "export", PILOT, "pilot.json",
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def forget_others(
     rows = {
         "answers.sqlite": foreign_rows(answers, prompts), JUDGEMENTS: foreign_rows(judged, prompts),
         f"{GROWN}/answers.sqlite": foreign_rows(grown, asked),
+        f"{PILOT}/answers.sqlite": foreign_rows(folder / PILOT / "answers.sqlite", prompts),
     }  # fmt: skip
     table = folder / "prompts.parquet"
     had = {row["hash"] for row in StoredPrompts(table).rows("hash")} if table.is_file() else set()

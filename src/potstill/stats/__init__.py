@@ -9,16 +9,21 @@ from potstill.stats.groups import differs_from_rest
 from potstill.stats.interval import Interval
 from potstill.stats.intervals import cluster_mean, exponential, median_ratio, needed_n, ratio_of_sums, statistic_of_sums
 from potstill.stats.multiplicity import benjamini_hochberg, holm
+from potstill.stats.power_law import PowerLaw, clearly_falls, extrapolated, fit_power_law
 from potstill.stats.proportions import clopper_pearson, wilson
 
 __all__ = [
     "Interval",
+    "PowerLaw",
     "Verdict",
     "benjamini_hochberg",
+    "clearly_falls",
     "clopper_pearson",
     "cluster_mean",
     "differs_from_rest",
     "exponential",
+    "extrapolated",
+    "fit_power_law",
     "holm",
     "mcnemar",
     "median_ratio",
