@@ -19,8 +19,9 @@ PUBLIC = {
     "potstill.collect.screening": ["screen"],
     "potstill.export": ["check_before", "export"],
     "potstill.guard": [
-        "EventStore", "FIELDS", "Gap", "IDENTIFIERS", "Ingested", "Intake", "KINDS", "Pseudonyms", "SCHEMA", "TEXTS",
-        "ingest", "missing_evidence", "open_events", "read_key",
+        "Case", "EventStore", "FIELDS", "Gap", "How", "IDENTIFIERS", "Ingested", "Intake", "KINDS", "Pseudonyms",
+        "SCHEMA", "Scanned", "Shown", "TEXTS", "ingest", "missing_evidence", "open_events", "read_cases", "read_key",
+        "scan",
     ],
     "potstill.guard.simulate": ["Campaign", "Options", "Simulated", "parse_campaign", "simulate"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],

@@ -1,18 +1,21 @@
-"""`potstill guard events`: what it prints, and its errors in one line."""
+"""`potstill guard events` and `scan`: what they print, and its errors in one line."""
 
 from pathlib import Path
 
 import pytest
 
+from guard import planted
 from guard.logs import CHAT, KEY, LITELLM, jsonl
 from potstill import cli
 from potstill.guard.pseudonyms import KEY_VARIABLE
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0) -> tuple[list[str], str]:
+def told(
+    capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0, verb: str = "events"
+) -> tuple[list[str], str]:
     """Lines on standard output, and the text on standard error, of a command that ends with this code."""
     with pytest.raises(SystemExit) as ended:
-        cli.main(["guard", "events", *map(str, arguments)])
+        cli.main(["guard", verb, *map(str, arguments)])
     shown = capsys.readouterr()
     assert ended.value.code == code, shown.err
     assert "Traceback" not in shown.err
@@ -66,3 +69,23 @@ def test_errors_are_one_line(
     assert words in error
     assert "\n" not in error
     assert not Path("out").exists()
+
+
+def test_a_scan_ends_with_three_where_a_case_has_evidence_and_with_nought_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    log = jsonl(tmp_path / "log.jsonl", planted.rows())
+    options = ("--key", tmp_path / "key", "--permutations", "999")
+    out, _ = told(capsys, log, "--out", tmp_path / "out", *options, code=3, verb="scan")
+    assert out[0].startswith("3,780 events of 46 accounts, 46 customers, from 2026-02-02T")
+    assert any("evidence: 6 accounts, payment+signup+content+timing" in line for line in out)
+    again, _ = told(capsys, log, "--out", tmp_path / "out", *options, code=3, verb="scan")
+    assert again == out
+    quiet = jsonl(tmp_path / "quiet.jsonl", [row for row in planted.rows() if row["account"].startswith("cust")])
+    out, _ = told(capsys, quiet, "--out", tmp_path / "quiet", *options, verb="scan")
+    assert any(line.startswith("cases: 0 evidence") for line in out)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    _, error = told(capsys, log, "--out", tmp_path / "taken", *options, code=1, verb="scan")
+    assert error.endswith("name a new folder for the scan")

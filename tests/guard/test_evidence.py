@@ -14,7 +14,9 @@ from guard import planted
 from guard.logs import jsonl, stored
 from guard.planted import CAMPAIGN, HONEST, MEMBERS, START, named
 from potstill.guard.evidence.accounts import account_features, account_links
+from potstill.guard.evidence.changes import own_history, plan_use, release_shift
 from potstill.guard.evidence.coactivation import coactive_pairs
+from potstill.guard.evidence.failover import failover_links
 from potstill.guard.evidence.phrasing import families_of, phrases, phrasing
 from potstill.guard.evidence.sharing import shared, signup_batches
 from potstill.guard.evidence.templates import near_duplicate_links, template_links
@@ -119,7 +121,7 @@ def test_accounts_made_within_minutes_are_a_batch(traffic: "DuckDBPyConnection",
 def test_only_the_campaign_acts_in_the_same_minutes(traffic: "DuckDBPyConnection") -> None:
     pairs = coactive_pairs(traffic)
     assert sorted(link.accounts for link in pairs) == list(itertools.combinations(MEMBERS, 2))
-    assert all(link.similarity is not None and link.similarity > 0.5 for link in pairs)
+    assert all(link.similarity is not None and link.similarity > 0.4 for link in pairs)
 
 
 def test_a_launch_day_and_office_hours_make_no_pair(tmp_path: Path) -> None:
@@ -262,3 +264,88 @@ def test_an_empty_log_has_no_evidence(tmp_path: Path) -> None:
     with stored([tmp_path / "log.jsonl"], tmp_path / "out").connection() as connection:
         assert account_links(connection) == []
         assert account_features(connection).num_rows == 0
+
+
+def test_a_nightly_timetable_is_no_coincidence(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    rows = [
+        {"time": (START + timedelta(days=day, hours=2, minutes=minute)).isoformat(), "account": name}
+        for day in range(12) for minute in range(0, 40, 2) for name in "ab"
+    ]  # fmt: skip
+    for number in range(20):
+        rows += [
+            {"time": (START + timedelta(minutes=int(at))).isoformat(), "account": f"c{number}"}
+            for at in rng.integers(12 * 1440, size=60)
+        ]
+    with events(tmp_path, rows) as connection:
+        assert coactive_pairs(connection) == []
+
+
+def test_who_wakes_when_another_one_is_shut_out(tmp_path: Path) -> None:
+    rows = []
+    for number in range(6):
+        woken = START + timedelta(days=2 + number // 3, minutes=number % 3)
+        shut = START + timedelta(days=2 if number < 3 else 3)
+        rows += [
+            {"time": (shut - timedelta(hours=hour)).isoformat(), "account": f"old-{number // 3}", "status": 200}
+            for hour in range(1, 40)
+        ]
+        rows.append({"time": shut.isoformat(), "account": f"old-{number // 3}", "status": 403})
+        rows += [
+            {"time": (woken + timedelta(minutes=3 + one)).isoformat(), "account": f"new-{number}", "status": 200}
+            for one in range(5)
+        ]
+    hourly = [START + timedelta(hours=hour) for hour in range(96)]
+    rows += [{"time": at.isoformat(), "account": "steady", "status": 200} for at in hourly]
+    rows += [{"time": at.isoformat(), "account": "limited", "status": 429 if at.hour == 7 else 200} for at in hourly]
+    with events(tmp_path, rows) as connection:
+        links = failover_links(connection)
+    assert [link.value for link in links] == ["2026-02-04T00:00:00Z", "2026-02-05T00:00:00Z"]
+    for old, link in enumerate(links):
+        pool = [f"old-{old}", *(f"new-{number}" for number in range(3 * old, 3 * old + 3))]
+        assert link.accounts == tuple(sorted(map(named, pool)))
+        assert link.strength_bits == pytest.approx(np.log2(3 / (1800 / (86_400 - 1800))))
+
+
+def test_a_move_to_a_new_model_within_a_day(tmp_path: Path) -> None:
+    def use(name: str, hour: int, model: str) -> dict[str, Any]:
+        return {"time": (START + timedelta(hours=hour)).isoformat(), "account": name, "model": model}
+
+    rows = [use(name, hour, "old") for name in "abcdef" for hour in range(0, 72, 6)]
+    rows += [use(name, 72, "new") for name in "cdefg"]  # comes out after three days
+    rows += [use("a", 73 + hour, "new" if hour % 2 else "old") for hour in range(10)]
+    rows += [use("b", 80 + hour, "old") for hour in range(10)]
+    rows += [use("f", 60, "its own")]
+    with events(tmp_path, rows) as connection:
+        found = {row["account"]: row["moved_share"] for row in release_shift(connection).to_pylist()}
+    assert found[named("a")] == 0.5
+    assert found[named("b")] == 0.0
+    assert found[named("c")] == 1.0
+    assert named("g") not in found  # it had no use before
+
+
+def test_use_against_the_plan(tmp_path: Path) -> None:
+    rows = [
+        {"time": (START + timedelta(days=day)).isoformat(), "account": f"{plan}{number}", "plan": plan,
+         "input_tokens": 10, "output_tokens": 90 * (20 if number == 0 else 1)}
+        for plan, size in (("pro", 7), ("rare", 2)) for number in range(size) for day in range(3)
+    ]  # fmt: skip
+    with events(tmp_path, rows) as connection:
+        found = {row["account"]: row["usage_of_plan"] for row in plan_use(connection).to_pylist()}
+    assert found[named("pro0")] == pytest.approx(18.1)
+    assert found[named("pro3")] == 1.0
+    assert found[named("rare0")] is None
+
+
+def test_a_rise_over_its_own_past(tmp_path: Path) -> None:
+    def days(name: str, counts: list[int]) -> list[dict[str, Any]]:
+        return [
+            {"time": (START + timedelta(days=day, minutes=one)).isoformat(), "account": name}
+            for day, count in enumerate(counts) for one in range(count)
+        ]  # fmt: skip
+
+    rows = days("rises", [2] * 21 + [9] * 7) + days("steady", [3] * 28) + days("fades", [9] * 20 + [1] * 8)
+    rows += [{"time": (START + timedelta(days=27)).isoformat(), "account": "new"}]
+    with events(tmp_path, rows) as connection:
+        found = {row["account"]: row["p_history"] for row in own_history(connection).to_pylist()}
+    assert found == {named("rises"): 1 / 16, named("steady"): 1.0, named("fades"): 1.0}

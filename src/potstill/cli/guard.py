@@ -16,6 +16,25 @@ guard = typer.Typer(
 )
 
 
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="Key of the pseudonyms.", show_default="$POTSTILL_GUARD_KEY"),
+]
+MetadataOnlyOption = Annotated[bool, typer.Option("--metadata-only", help="Drop prompts, system prompts and answers.")]
+FormOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORM", help="chat_log, litellm, otel, canonical.", show_default="by looking"),
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Where rows have a field; may be repeated."),
+]
+ZoneOption = Annotated[
+    str, typer.Option("--time-zone", metavar="ZONE", help="Of times that name none, such as Europe/Berlin.")
+]
+ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="Files read at a time.")]
+
+
 @guard.callback()
 def about() -> None:
     """Read the logs of a model's API, to find accounts that act as one."""
@@ -29,25 +48,12 @@ guard.command("simulate")(guard_simulate)
 def guard_events(
     logs: Annotated[list[Path], typer.Argument(metavar="LOGS...", help="Log files, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the events.")],
-    key: Annotated[
-        Path | None,
-        typer.Option("--key", metavar="FILE", help="Key of the pseudonyms.", show_default="$POTSTILL_GUARD_KEY"),
-    ] = None,
-    metadata_only: Annotated[
-        bool, typer.Option("--metadata-only", help="Drop prompts, system prompts and answers.")
-    ] = False,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", metavar="FORM", help="chat_log, litellm, otel, canonical.", show_default="by looking"),
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Where rows have a field; may be repeated."),
-    ] = None,
-    time_zone: Annotated[
-        str, typer.Option("--time-zone", metavar="ZONE", help="Of times that name none, such as Europe/Berlin.")
-    ] = "UTC",
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Files read at a time.")] = 2,
+    key: KeyOption = None,
+    metadata_only: MetadataOnlyOption = False,
+    form: FormOption = None,
+    columns: MapOption = None,
+    time_zone: ZoneOption = "UTC",
+    processes: ProcessesOption = 2,
 ) -> None:
     """Read logs into events: one schema, identifiers replaced by pseudonyms, bad rows set aside with their reason.
 
@@ -72,3 +78,57 @@ def guard_events(
     )  # fmt: skip
     for line in lines(ingest(logs, out, how, Terminal()), metadata_only):
         typer.echo(line)
+
+
+@guard.command("scan")
+@verb
+def guard_scan(
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOGS...", help="Log files, folders of them, or a folder of guard events.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for cases.json and the evidence.")],
+    key: KeyOption = None,
+    metadata_only: MetadataOnlyOption = False,
+    form: FormOption = None,
+    columns: MapOption = None,
+    time_zone: ZoneOption = "UTC",
+    processes: ProcessesOption = 2,
+    level: Annotated[
+        float, typer.Option("--level", min=0.0001, max=0.5, help="False discovery rate across all groups asked.")
+    ] = 0.05,
+    permutations: Annotated[
+        int, typer.Option("--permutations", min=99, help="At most, for each group and question.")
+    ] = 99_999,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the permutations.")] = 0,
+    calibrate: Annotated[
+        int, typer.Option("--calibrate", min=0, help="Scan so many shuffled replicas too, and print who is accused.")
+    ] = 0,
+) -> None:
+    """Find accounts that act as one beyond chance: cases.json, with the evidence and what else would explain it.
+
+    A case is no proof that somebody copies the model, and nothing is done to any account. Ends with code 0 where no
+    case has evidence, and 3 where one has. A call that was killed goes on when it is given again.
+
+    \b
+    Examples:
+      potstill guard scan logs/ --out scan --key guard.key
+      potstill guard scan requests.csv --out scan --metadata-only --map account=customer_id
+    """
+    from potstill.guard.cases.findings import How
+    from potstill.guard.cases.scan import scan
+    from potstill.guard.cases.told import lines
+    from potstill.guard.clock import zone
+    from potstill.guard.events import Intake
+    from potstill.guard.forms import known_form
+    from potstill.guard.pseudonyms import read_key
+    from potstill.guard.reading import read_columns
+    from potstill.progress import Terminal
+
+    how = Intake(
+        read_key(key), known_form(form), read_columns(columns or []), metadata_only, zone(time_zone), processes
+    )  # fmt: skip
+    found = scan(logs, out, how, How(level, permutations, seed), Terminal(), calibrate)
+    for line in lines(found):
+        typer.echo(line)
+    if any(case.outcome == "evidence" for case in found.cases):
+        raise typer.Exit(3)

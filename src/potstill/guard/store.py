@@ -102,7 +102,8 @@ class EventStore:
                 )
             else:
                 empty = SCHEMA.append(pa.field("day", pa.date32())).empty_table()
-                connection.register("events", empty)
+                connection.register("no_events", empty)
+                connection.execute("CREATE TABLE events AS SELECT * FROM no_events")
             yield connection
         finally:
             connection.close()

@@ -1,6 +1,7 @@
-"""Pairs of accounts that are active in the same five minutes, beyond their own hours and everybody's ups and downs."""
+"""Accounts that are active in the same five minutes, beyond their own timetables and everybody's ups and downs."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,80 +13,149 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BIN_S: Final = 300
-_HOURS: Final = 24
-_FEW: Final = 0.05  # of all accounts: fewer at once are not everybody, but may be the campaign that is looked for
-_BLOCK: Final = 1_024  # accounts compared at a time: two blocks of a month take 70 MB
+_DAY_BINS: Final = 288
+_FEW: Final = 0.25  # of all accounts: fewer at once are not everybody, but may be the campaign that is looked for
+_WIDTH: Final = 512  # numbers an account's activity is sketched in; a similarity is then off by 0.044 (one sigma)
+_NOISE: Final = 0.13  # three sigma: pairs that come this near are looked at exactly
+_BLOCK: Final = 2_048  # accounts compared at a time
+_PARTNERS: Final = 20  # of each account, the most alike: enough to hold a campaign of any size together
+_PAIRS_AT_ONCE: Final = 20_000
 
 
 def coactive_pairs(connection: "DuckDBPyConnection", similarity: float = 0.3, least_bins: int = 12) -> list[Link]:
-    """A link for every pair whose activity correlates at least this much, the most alike first.
+    """A link for every pair that is active together at least this much, the most alike first.
 
-    An account is 1 in each five minutes with an event of it. Taken off is what was to be
-    expected: its own mean of that hour of the day, times how much more all accounts do in this bin than in that hour of
-    other days. So office hours and launch days make no pair. Left out are accounts that are
-    active in fewer than `least_bins` bins. `events` is the number of bins that both are active in. Time grows with
-    accounts² × bins, memory with bins. A campaign that is most of the log looks like everybody, and is not seen here.
+    An account is 1 in each five minutes with an event of it. Taken off is what was to be expected: its own mean of that
+    time of day, weekdays and weekends apart, so that timetables and office hours make no pair. Bins in which more
+    accounts are active than is usual at that time of day count for less, so launch days make none either. The
+    similarity is what is left in common over the geometric mean of the active bins. `events` is the number of bins that
+    both are active in. Left out are accounts that are active in fewer than `least_bins` bins; each account keeps its 20
+    most alike. A campaign that is most of the log looks like everybody, and is not seen here.
     """
-    rows = connection.execute(
-        """
-        SELECT account, bin FROM (
-          SELECT DISTINCT account, epoch_us(time) // (? * 1000000) AS bin FROM events
-          WHERE account IS NOT NULL AND time IS NOT NULL
-        ) QUALIFY count(*) OVER (PARTITION BY account) >= ? ORDER BY account, bin
-        """,
-        [_BIN_S, least_bins],
-    ).fetchnumpy()
-    names, at = np.unique(rows["account"], return_inverse=True)
-    if len(names) < 2:
+    found = coactivity(connection, least_bins)
+    if found is None:
         return []
-    first = int(rows["bin"].min())
-    bins = rows["bin"] - first
-    width = int(bins.max()) + 1
-    shares = np.bincount(bins, minlength=width) / len(names)
-    found = list(_pairs(_Activity(at, bins, width, first, shares, len(names)), similarity))
-    found.sort(key=lambda pair: (-pair[2], pair[0], pair[1]))
+    pairs = sorted(found.pairs(similarity), key=lambda pair: (-pair[2], pair[0], pair[1]))
     return [
-        Link("coactivation", (str(names[one]), str(names[other])), "", together, similarity=round(alike, 4))
-        for one, other, alike, together in found
+        Link("coactivation", (found.names[one], found.names[other]), "", together, similarity=round(alike, 4))
+        for one, other, alike, together in pairs
     ]
 
 
-class _Activity:
-    """Which accounts are active in which bins, given out a block of accounts at a time."""
-
-    def __init__(
-        self, account: NDArray[np.intp], bins: NDArray[np.int64], width: int, first: int,
-        shares: NDArray[np.float64], accounts: int,
-    ) -> None:  # fmt: skip
-        self._account, self._bins, self._width, self.accounts = account, bins, width, accounts
-        self._hour = (np.arange(first, first + width) * _BIN_S // 3600) % _HOURS
-        usual = _by_hour(shares[None, :], self._hour)[0]
-        self._lift = ((shares + _FEW) / (usual + _FEW)).astype(np.float32)
-
-    def block(self, start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Residuals of unit length and 0 or 1, each accounts × bins, of the block that begins at this account."""
-        low, high = np.searchsorted(self._account, (start, min(start + _BLOCK, self.accounts)))
-        active = np.zeros((min(_BLOCK, self.accounts - start), self._width), np.float32)
-        active[self._account[low:high] - start, self._bins[low:high]] = 1
-        rest = active - np.minimum(_by_hour(active, self._hour) * self._lift, 1)
-        norm = np.linalg.norm(rest, axis=1, keepdims=True)
-        return rest / np.where(norm > 1e-6, norm, np.inf), active
-
-
-def _by_hour(active: NDArray[Any], hour: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The mean of each row in each hour of the day, spread over the bins again."""
-    means = np.zeros((len(active), _HOURS), np.float32)
-    for one in np.unique(hour):
-        means[:, one] = active[:, hour == one].mean(axis=1)
-    return means[:, hour]
+def coactivity(connection: "DuckDBPyConnection", least_bins: int = 12) -> "Coactivity | None":
+    """The activity of all accounts with enough of it; None where fewer than two have."""
+    rows = connection.execute(
+        """
+        WITH busy AS (
+          SELECT DISTINCT account, epoch_us(time) // (? * 1000000) AS bin FROM events
+          WHERE account IS NOT NULL AND time IS NOT NULL
+        ), numbered AS (
+          SELECT account, row_number() OVER (ORDER BY account) - 1 AS number FROM (
+            SELECT account FROM busy GROUP BY account HAVING count(*) >= ?
+          )
+        ) SELECT number::INTEGER AS number, bin FROM busy JOIN numbered USING (account)
+        """,
+        [_BIN_S, least_bins],
+    ).fetchnumpy()
+    names = connection.execute(
+        """
+        SELECT account FROM events WHERE account IS NOT NULL AND time IS NOT NULL GROUP BY account
+        HAVING count(DISTINCT epoch_us(time) // (? * 1000000)) >= ? ORDER BY account
+        """,
+        [_BIN_S, least_bins],
+    ).fetchall()
+    if len(names) < 2:
+        return None
+    return Coactivity.of([name for (name,) in names], rows["number"], rows["bin"])
 
 
-def _pairs(activity: _Activity, similarity: float) -> Iterator[tuple[int, int, float, int]]:
-    for start in range(0, activity.accounts, _BLOCK):
-        mine, active = activity.block(start)
-        for other in range(start, activity.accounts, _BLOCK):
-            theirs, their_active = (mine, active) if other == start else activity.block(other)
-            alike = mine @ theirs.T
-            rows, columns = np.nonzero(np.triu(alike, 1) >= similarity if other == start else alike >= similarity)
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-                yield start + row, other + column, float(alike[row, column]), int(active[row] @ their_active[column])
+@dataclass(frozen=True, slots=True)
+class Coactivity:
+    """Sparse activity of N accounts in T bins and S times of day (weekday or weekend), and a sketch of what is left.
+
+    `sketch` (N, 512) are vectors whose inner products estimate similarities: a count sketch (Charikar, Chen and
+    Farach-Colton 2002) of each account's residual over the square root of its active bins.
+    """
+
+    names: list[str]
+    sketch: NDArray[np.float32]
+    _active: Any  # (N, T) 0 or 1
+    _weighted: Any  # (N, T) the bins' weights where active
+    _by_time: Any  # (N, S) weights of active bins, summed by time of day
+    _means: Any  # (N, S) share of the time's bins that the account is active in
+    _times: NDArray[np.float64]  # (S,) weights of all bins of a time of day
+    _bins: NDArray[np.float64]  # (N,) active bins
+
+    @staticmethod
+    def of(names: list[str], number: NDArray[np.int32], bins: NDArray[np.int64]) -> "Coactivity":
+        """From pairs of account and bin, each once."""
+        from scipy.sparse import csr_array, diags_array
+
+        first = int(bins.min())
+        at = (bins - first).astype(np.int32)
+        width, n = int(at.max()) + 1, len(names)
+        every = np.arange(first, first + width)
+        day = every // _DAY_BINS
+        time = (every % _DAY_BINS + _DAY_BINS * ((day + 3) % 7 >= 5)).astype(np.int32)  # 1970 began on a Thursday
+        occurrences = np.bincount(time, minlength=2 * _DAY_BINS)
+        shares = np.bincount(at, minlength=width) / n
+        usual = np.bincount(time, shares, minlength=2 * _DAY_BINS) / np.maximum(occurrences, 1)
+        weight = np.minimum((usual[time] + _FEW) / (shares + _FEW), 1)
+        ones = np.ones(len(at), np.float32)
+        active = csr_array((ones, (number, at)), shape=(n, width))
+        weighted = csr_array((weight[at].astype(np.float32), (number, at)), shape=(n, width))
+        timetable = csr_array((np.ones(width, np.float32), (np.arange(width), time)), shape=(width, 2 * _DAY_BINS))
+        means = csr_array((active @ timetable) @ diags_array(1 / np.maximum(occurrences, 1).astype(np.float32)))
+        count = active.sum(axis=1)
+        draw = np.random.default_rng(5)  # any signs and places will do; these are always the same
+        signs = draw.choice(np.array((-1, 1)), width) * np.sqrt(weight)
+        places = draw.integers(_WIDTH, size=width)
+        hashed = csr_array((signs.astype(np.float32), (np.arange(width), places)), shape=(width, _WIDTH))
+        sketch = (active @ hashed).toarray() - means @ (timetable.T @ hashed).toarray()
+        return Coactivity(
+            names, (sketch / np.sqrt(count)[:, None]).astype(np.float32), active, weighted,
+            csr_array(weighted @ timetable), means, np.bincount(time, weight, minlength=2 * _DAY_BINS), count.astype(np.float64),
+        )  # fmt: skip
+
+    def pairs(self, similarity: float) -> Iterator[tuple[int, int, float, int]]:
+        """Pairs that are at least this similar, each account's 20 most alike: two numbers, similarity, common bins."""
+        near = self._near(similarity - _NOISE)
+        kept = np.zeros(len(self.names), np.int64)
+        found: list[tuple[int, int, float, float]] = []
+        for start in range(0, len(near), _PAIRS_AT_ONCE):
+            one, other = near[start : start + _PAIRS_AT_ONCE].T
+            alike = self._similarity(one, other)
+            together = self._active[one].multiply(self._active[other]).sum(axis=1)
+            chosen = alike >= similarity
+            found += zip(
+                one[chosen].tolist(), other[chosen].tolist(), alike[chosen].tolist(), together[chosen].tolist(),
+                strict=True,
+            )  # fmt: skip
+        for first, second, alike_pair, common in sorted(found, key=lambda pair: (-pair[2], pair[0], pair[1])):
+            if min(kept[first], kept[second]) < _PARTNERS:
+                kept[first] += 1
+                kept[second] += 1
+                yield first, second, float(alike_pair), int(common)
+
+    def _near(self, similarity: float) -> NDArray[np.intp]:
+        """Pairs (P, 2) whose sketches are this similar, at most some of each account: N² times 512 products."""
+        most = 3 * _PARTNERS
+        found = [np.empty((0, 2), np.intp)]
+        for start in range(0, len(self.names), _BLOCK):
+            alike = self.sketch[start : start + _BLOCK] @ self.sketch.T
+            rows, columns = np.nonzero(alike >= similarity)
+            values = alike[rows, columns]
+            order = np.lexsort((columns, -values, rows))
+            rows, columns = rows[order], columns[order]
+            place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+            chosen = (place < most) & (rows + start != columns)
+            found.append(np.sort(np.stack((rows[chosen] + start, columns[chosen]), axis=1), axis=1))
+        return np.unique(np.concatenate(found), axis=0)
+
+    def _similarity(self, one: NDArray[np.intp], other: NDArray[np.intp]) -> NDArray[np.float64]:
+        common = self._active[one].multiply(self._weighted[other]).sum(axis=1)
+        expected = (self._means[one].multiply(self._means[other])) @ self._times
+        mine = self._by_time[one].multiply(self._means[other]).sum(axis=1)
+        theirs = self._by_time[other].multiply(self._means[one]).sum(axis=1)
+        alike: NDArray[np.float64] = (common - mine - theirs + expected) / np.sqrt(self._bins[one] * self._bins[other])
+        return alike

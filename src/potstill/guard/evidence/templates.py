@@ -11,17 +11,37 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 # Matched by RE2 inside DuckDB, which takes time linear in the text whatever the text is.
-_SLOTS: Final = (
+SLOTS: Final = (
     r"""https?://[^\s]+|[^\s@]+@[^\s@]+\.[a-z]+|"[^"]*"|“[^”]*”|«[^»]*»|'[^']*'|[0-9a-f]{12,}|[0-9][0-9.,:/-]*"""
 )
-_READ: Final = 1_000  # characters of a prompt's beginning, and as many of its end
+_READ: Final = 400  # characters of a prompt's beginning, and as many of its end
 _WORDS: Final = 8  # of the masked prompt that a template is known by
+_LATER: Final = _WORDS - 1
 
 
-def _words(part: str) -> str:
-    """SQL for the words of a text in lower case with its slots masked."""
+def _masked_text(part: str) -> str:
+    """SQL for a text in lower case with its slots masked and one space between its words.
+
+    Spaces cost most where every one is replaced, so only runs of them, and other white space, are.
+    """
     masked = f"regexp_replace(lower({part}), $slots, '_', 'g')"
-    return f"string_split(trim(regexp_replace({masked}, '\\s+', ' ', 'g')), ' ')"
+    return f"trim(regexp_replace({masked}, ' *[\\t\\n\\r\\f\\v]\\s*|  +', ' ', 'g'))"
+
+
+def ends_of(columns: str, source: str) -> str:
+    """SQL, with the parameter `$slots`, for these columns and `first` and `last`: eight words of each masked prompt.
+
+    Both are '' where a prompt has fewer words. Of longer prompts the first and last 400 characters are read.
+    """
+    return f"""
+      SELECT {columns}, regexp_extract(head, '^(?:\\S+ ){{{_LATER}}}\\S+') AS first,
+        regexp_extract(coalesce(tail, head), '(?:\\S+ ){{{_LATER}}}\\S+$') AS last
+      FROM (
+        SELECT {columns}, {_masked_text(f"left(prompt, {_READ})")} AS head,
+          CASE WHEN length(prompt) > {_READ} THEN {_masked_text(f"right(prompt, {_READ})")} END AS tail
+        FROM {source}
+      )
+    """
 
 
 def _masked(connection: "DuckDBPyConnection") -> None:
@@ -32,18 +52,11 @@ def _masked(connection: "DuckDBPyConnection") -> None:
     connection.execute(
         f"""
         CREATE TEMP TABLE IF NOT EXISTS ends AS
-        SELECT account, hash(array_to_string(first[1:{_WORDS}], ' ')) AS begins,
-          hash(array_to_string(last[-{_WORDS}:], ' ')) AS ends, count(*) AS times
-        FROM (
-          SELECT account, first, CASE WHEN length(prompt) <= {_READ} THEN first
-            ELSE {_words(f"right(prompt, {_READ})")} END AS last
-          FROM (
-            SELECT account, prompt, {_words(f"left(prompt, {_READ})")} AS first
-            FROM events WHERE account IS NOT NULL AND prompt IS NOT NULL
-          )
-        ) WHERE len(first) >= {_WORDS} GROUP BY ALL
+        SELECT account, hash(first) AS begins, CASE WHEN last <> '' THEN hash(last) END AS ends, count(*) AS times
+        FROM ({ends_of("account", "events WHERE account IS NOT NULL AND prompt IS NOT NULL")})
+        WHERE first <> '' GROUP BY ALL
         """,
-        {"slots": _SLOTS},
+        {"slots": SLOTS},
     )
 
 
@@ -58,7 +71,7 @@ def template_links(connection: "DuckDBPyConnection", least: int = 5) -> list[Lin
         """
         WITH seen AS (
           SELECT 'begins' AS side, begins AS template, account, times FROM ends
-          UNION ALL SELECT 'ends', ends, account, times FROM ends
+          UNION ALL SELECT 'ends', ends, account, times FROM ends WHERE ends IS NOT NULL
         ), pairs AS (
           SELECT side, template, account, sum(times) AS events FROM seen GROUP BY ALL HAVING sum(times) >= $least
         )
@@ -86,7 +99,7 @@ def template_use(connection: "DuckDBPyConnection") -> pa.Table:
         WITH beginnings AS (
           SELECT account, begins, sum(times) AS times FROM ends GROUP BY account, begins
         ), endings AS (
-          SELECT account, ends, sum(times) AS times FROM ends GROUP BY account, ends
+          SELECT account, ends, sum(times) AS times FROM ends WHERE ends IS NOT NULL GROUP BY account, ends
         ), most AS (
           SELECT account, max(times) AS most FROM (
             SELECT account, times FROM beginnings UNION ALL SELECT account, times FROM endings
@@ -113,7 +126,7 @@ def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10,
         SELECT account, unnest(min_by(DISTINCT said, number, ?)) FROM (
           SELECT account, left(prompt, 4000) AS said, hash(prompt) AS number FROM events
           WHERE account IS NOT NULL AND prompt IS NOT NULL
-        ) GROUP BY account ORDER BY account
+        ) GROUP BY account ORDER BY ALL
         """,
         [an_account],
     )

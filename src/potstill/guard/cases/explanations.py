@@ -1,0 +1,80 @@
+"""What innocent customers would look the same, and by which plain traits a group is taken for such."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from potstill.guard.cases.families import Family
+
+_ASKS_FOR_METHOD: Final = 0.05  # share of prompts with such wording, from which no explanation is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is known of a group beyond its links; None where the events do not say."""
+
+    families: frozenset[Family]
+    p_conduct: float | None  # of its conduct among others of the same plan, model and hours; None: cannot be told
+    repeats: float | None  # median share of an account's requests whose prompt it sent before or after
+    hours_of_day: float | None  # median
+    exchanges: float  # median of an account
+    usual_exchanges: float  # of all customers, median
+    wording: float | None  # share of the prompts that ask for reasoning, rubrics or instructions
+    one_payer: bool  # one payment or key joins all of them
+
+    @property
+    def asks_for_method(self) -> bool:
+        """Whether a twentieth of the prompts or more ask for reasoning, rubrics or instructions."""
+        return self.wording is not None and self.wording >= _ASKS_FOR_METHOD
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An innocent explanation, and when it fits."""
+
+    name: str
+    says: str
+    fits: Callable[[Traits], bool]
+
+
+_ORDINARY: Final = 0.05  # p of conduct above which it is that of others
+
+
+def _ordinary(traits: Traits) -> bool:
+    return traits.p_conduct is None or traits.p_conduct > _ORDINARY
+
+
+EXPLANATIONS: Final[tuple[Explanation, ...]] = (
+    Explanation(
+        "repeated prompts",
+        "most prompts come again and again: an evaluation suite, a drift monitor or a build server, which would gain "
+        "nothing from the same answers",
+        lambda traits: traits.repeats is not None and traits.repeats > 0.5,
+    ),
+    Explanation(
+        "a class or an office",
+        "they work by day, take no more than others do, and use the API as others of their plan: people who share a "
+        "place and a task",
+        lambda traits: (
+            _ordinary(traits) and traits.hours_of_day is not None and traits.hours_of_day <= 14
+            and traits.exchanges <= 2 * traits.usual_exchanges
+        ),
+    ),
+    Explanation(
+        "one paying customer",
+        "one payment joins all of them, and they use the API as others of their plan: a company with several accounts",
+        lambda traits: _ordinary(traits) and traits.one_payer,
+    ),
+    Explanation(
+        "shared software",
+        "nothing says that they have one owner, and they use the API as others of their plan: customers of one tool",
+        lambda traits: _ordinary(traits) and traits.families <= {"content", "timing"},
+    ),
+)  # fmt: skip
+
+
+def explanation(traits: Traits) -> Explanation | None:
+    """The first explanation that fits; none is looked for where wording asks for what distillation wants."""
+    if traits.asks_for_method:
+        return None
+    return next((one for one in EXPLANATIONS if one.fits(traits)), None)
