@@ -1,7 +1,8 @@
-"""How fast guard reads events and computes evidence, and in how much memory: made-up traffic of any size.
+"""How fast guard reads events, computes evidence and finds cases, and in how much memory: made-up traffic of any size.
 
 Traffic is 670 events an account over four weeks, in two Parquet files; the prompts are 5,000 random texts, each with a
-number of its own. `python benchmarks/guard/speed.py 1000000 4000000` prints a line a step and size.
+number of its own. `python benchmarks/guard/speed.py 1000000 4000000` prints a line a step and size
+and one of the whole scan, with `--scan` only that.
 """
 
 import resource
@@ -17,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from potstill.guard import Intake, ingest, open_events
-from potstill.guard.evidence import activity, coactivation, phrasing, requests, sharing, templates
+from potstill.guard import Intake, ingest, open_events, scan
+from potstill.guard.evidence import activity, changes, coactivation, failover, phrasing, requests, sharing, templates
 
 AN_ACCOUNT = 670
 CHUNK = 500_000
@@ -35,6 +36,10 @@ STEPS: dict[str, Callable[[Any], Any]] = {
     "template_links": templates.template_links,
     "near_duplicate_links": templates.near_duplicate_links,
     **{f"shared {kind}": partial(sharing.shared, kind=kind) for kind in sharing.SHARED},
+    "plan_use": changes.plan_use,
+    "release_shift": changes.release_shift,
+    "own_history": changes.own_history,
+    "failover_links": failover.failover_links,
     "signup_batches": sharing.signup_batches,
     "coactive_pairs": coactivation.coactive_pairs,
 }
@@ -79,15 +84,18 @@ def told(step: str, events: int, call: Callable[[], Any]) -> None:
 
 
 def main() -> None:
-    for events in [int(one) for one in sys.argv[1:]] or [1_000_000]:
+    how = Intake(b"a key of the benchmark", processes=2)
+    for events in [int(one) for one in sys.argv[1:] if one != "--scan"] or [1_000_000]:
         with tempfile.TemporaryDirectory() as name:
             (folder := Path(name, "logs")).mkdir()
             write(folder, events)
-            store = Path(name, "events")
-            told("reading", events, partial(ingest, [folder], store, Intake(b"a key of the benchmark", processes=2)))
-            with open_events(store).connection() as connection:
-                for step, function in STEPS.items():
-                    told(step, events, partial(function, connection))
+            if "--scan" not in sys.argv:
+                store = Path(name, "events")
+                told("reading", events, partial(ingest, [folder], store, how))
+                with open_events(store).connection() as connection:
+                    for step, function in STEPS.items():
+                        told(step, events, partial(function, connection))
+            told("whole scan", events, partial(scan, [folder], Path(name, "scan"), how))
 
 
 if __name__ == "__main__":

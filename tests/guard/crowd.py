@@ -34,7 +34,7 @@ def by_day(rng: random.Random, count: int, begins: int = 7, hours: int = 9, days
         yield START + timedelta(days=rng.randrange(days), hours=begins + rng.random() * hours)
 
 
-def customers(rng: random.Random, count: int = 80, requests: int = 45) -> Iterator[dict[str, Any]]:
+def customers(rng: random.Random, count: int = 70, requests: int = 40) -> Iterator[dict[str, Any]]:
     """Ordinary ones, some of whom work at night."""
     for number in range(count):
         for at in by_day(rng, requests, begins=6 + number % 9):

@@ -98,7 +98,7 @@ def guard_scan(
     ] = 0.05,
     permutations: Annotated[
         int, typer.Option("--permutations", min=99, help="At most, for each group and question.")
-    ] = 99_999,
+    ] = 49_999,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the permutations.")] = 0,
     calibrate: Annotated[
         int, typer.Option("--calibrate", min=0, help="Scan so many shuffled replicas too, and print who is accused.")

@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.stats import binomtest
 
-from potstill.guard.cases.permutation import Alike, Exchangeable, Shared, Total
+from potstill.guard.cases.permutation import Alike, Exchangeable, Sets, Shared, Total
 
 RNG = np.random.default_rng(17)
 BLOCK = np.repeat([0, 1, 2], [60, 30, 25])
@@ -26,7 +26,7 @@ def test_p_is_uniform_where_nothing_joins_a_group(statistic: str) -> None:
     values = []
     for _ in range(300):
         # Blocks differ by far: a test that forgot them would find evidence everywhere, or nowhere.
-        of = Total(rng.random(115) + 5 * BLOCK) if statistic == "total" else Alike(
+        of = Total(rng.random(115) + 5 * BLOCK) if statistic == "total" else Alike.among(
             (rng.normal(size=(115, 8)) + 3 * BLOCK[:, None]).astype(np.float32)
         )  # fmt: skip
         values.append(blocks.p_value(of, group(rng), 499, rng))
@@ -69,8 +69,10 @@ def test_statistics_are_their_sums_over_pairs() -> None:
     bits = np.arange(1.0, 6.0)
     for members in ([0, 2, 5], [1, 4], [0, 1, 2, 3, 4, 5]):
         pairs = [(a, b) for at, a in enumerate(members) for b in members[at + 1 :]]
-        sets = np.asarray([members])
-        assert Alike(vectors).of(sets)[0] == pytest.approx(sum(vectors[a] @ vectors[b] for a, b in pairs), abs=1e-5)
+        sets = Sets.of(np.asarray([members]), 6)
+        assert Alike.among(vectors).of(sets)[0] == pytest.approx(
+            sum(vectors[a] @ vectors[b] for a, b in pairs), abs=1e-5
+        )
         shared = sum(float((holds[a] * holds[b]) @ bits) for a, b in pairs)
         assert Shared(csr_array(holds), bits).of(sets)[0] == pytest.approx(shared)
 

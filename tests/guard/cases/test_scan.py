@@ -63,7 +63,7 @@ def test_the_case_explains_itself(everything: tuple[Scanned, Path]) -> None:
     case = the_case(everything[0])
     families = {one.family: one for one in case.evidence}
     assert {"payment", "content", "timing"} <= set(families)
-    assert "solve problem number _ and write down the full" in families["content"].examples[0]
+    assert families["content"].examples[0].startswith("solve problem number _ and write down the …")
     assert families["payment"].examples[0].endswith("3 customers")
     assert all(one.innocent and one.shows for one in case.evidence)
     assert case.exchanges == 9 * 55  # those that fill the template, and not the cover traffic
@@ -111,8 +111,9 @@ def test_one_kind_of_evidence_is_no_case(tmp_path: Path) -> None:
 def test_without_texts_the_fleet_is_seen_by_payment_and_time(tmp_path: Path) -> None:
     rows = crowd.rows(hard=())
     found = scanned(tmp_path, rows, metadata_only=True)
-    assert alarmed(found, rows) == {f"fleet-{number}" for number in range(9)}
-    case = the_case(found)
+    assert len(alarmed(found, rows)) >= 6
+    assert all(name.startswith("fleet-") for name in alarmed(found, rows))
+    case = next(one for one in found.cases if one.outcome == "evidence")
     assert case.targets == ("unknown",)
     assert "content" not in {one.family for one in case.evidence}
     assert {"templates", "phrasing", "near_duplicates"} <= {gap.kind for gap in found.gaps}
@@ -140,6 +141,16 @@ def test_cases_are_read_as_they_were_written(everything: tuple[Scanned, Path]) -
     assert about == json.loads(json.dumps(everything[0].about))
     with pytest.raises(PotstillError, match="no cases here"):
         read_cases(everything[1] / "none" / CASES)
+
+
+def test_shuffled_evidence_accuses_hardly_anybody(tmp_path: Path) -> None:
+    log = jsonl(tmp_path / "log.jsonl", crowd.rows(hard=()))
+    found = scan([log], tmp_path / "out", Intake(KEY), QUICK, replicas=10)
+    assert found.about["calibration"]["replicas"] == 10
+    assert found.about["calibration"]["replicas_with_alarm"] <= 3  # more have a chance of 0.001 at a level of 0.05
+    assert len(the_case(found).accounts) == 9  # the real one is still there
+    (told,) = [line for line in lines(found) if line.startswith("calibration")]
+    assert "of 10 scans accuse anybody" in told
 
 
 class _Killed(Silent):

@@ -156,6 +156,7 @@ def _traits(group: _Group, families: frozenset[Family], p_conduct: float | None,
     return Traits(
         families, p_conduct, None if single is None else 1 - single, median("hours_of_day"), median("events") or 0.0,
         float(np.median(everybody.features["events"])), wording, any(mine <= payer for payer in payers),
+        any(link.kind == "failover" for link in group.links),
     )  # fmt: skip
 
 

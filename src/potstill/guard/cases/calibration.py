@@ -78,8 +78,8 @@ def _moved(question: Question, back: Numbers) -> Question:
     match question.statistic:
         case Shared(holds, bits):
             return replace(question, statistic=Shared(holds[back], bits))
-        case Alike(vectors):
-            return replace(question, statistic=Alike(vectors[back]))
+        case Alike(vectors, norms):
+            return replace(question, statistic=Alike(vectors[back], norms[back]))
         case Total(scores):
             return replace(question, statistic=Total(scores[back]))
         case other:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from potstill.guard.cases.families import Family
+from potstill.guard.cases.families import TIES, Family
 
 _ASKS_FOR_METHOD: Final = 0.05  # share of prompts with such wording, from which no explanation is looked for
 
@@ -21,6 +21,7 @@ class Traits:
     usual_exchanges: float  # of all customers, median
     wording: float | None  # share of the prompts that ask for reasoning, rubrics or instructions
     one_payer: bool  # one payment or key joins all of them
+    takes_over: bool  # some begin when others are shut out
 
     @property
     def asks_for_method(self) -> bool:
@@ -67,8 +68,8 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
     ),
     Explanation(
         "shared software",
-        "nothing says that they have one owner, and they use the API as others of their plan: customers of one tool",
-        lambda traits: _ordinary(traits) and traits.families <= {"content", "timing"},
+        "nothing says that they have one owner: customers of one tool, or of one benchmark on the day of a release",
+        lambda traits: traits.families.isdisjoint(TIES) and not traits.takes_over,
     ),
 )  # fmt: skip
 

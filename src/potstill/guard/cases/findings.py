@@ -21,7 +21,7 @@ class How:
     """How a scan decides."""
 
     level: float = 0.05  # of the false discovery rate across candidates
-    permutations: int = 99_999
+    permutations: int = 49_999
     seed: int = 0
     least_exchanges: int = 300  # of a case's accounts; with fewer there is not enough data
 
@@ -49,13 +49,10 @@ def examine(gathered: Gathered, how: How) -> list[Finding]:
 
 def _answered(at: int, candidate: Candidate, gathered: Gathered, how: How) -> Finding:
     blocks = gathered.population.blocks
-    asked = [(place, one) for place, one in enumerate(gathered.questions) if together(candidate.family, one.family)]
-    p_values = {
-        one.name: blocks.p_value(
-            one.statistic, candidate.members, how.permutations, np.random.default_rng([how.seed, at, place])
-        )
-        for place, one in asked
-    }
+    asked = [one for one in gathered.questions if together(candidate.family, one.family)]
+    rng = np.random.default_rng([how.seed, at])
+    found = blocks.p_values([one.statistic for one in asked], candidate.members, how.permutations, rng)
+    p_values = {one.name: p for one, p in zip(asked, found, strict=True)}
     times = max(len(asked), 1)
     smallest = blocks.smallest_p(candidate.members, how.permutations)
     p_value = min(1.0, times * min(p_values.values(), default=1.0))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 LEAST_BITS: Final = 2.0  # of a link: what more than a quarter of all customers share joins nobody
-ALIKE: Final = 0.3  # of two accounts' activity
+_SHARE: Final = 0.05  # of all customers in a group, at most; of few customers, twenty
+ALIKE: Final = 0.2  # of two accounts' activity
 _WIDTH: Final = 128  # numbers of activity that sets are compared by
 _PAIRS: Final = ("payment", "key", "near_duplicates", "templates", "coactivation", "failover")  # two are a group
 
@@ -62,8 +63,10 @@ def gather(connection: "DuckDBPyConnection") -> Gathered:
     links = [*shared_links(connection), *_wording_links(everybody)]
     activity = coactivity(connection)
     links += _groups(activity)
-    usable = [link for link in links if _bits(link, len(everybody.names)) >= LEAST_BITS]
-    sketches = np.zeros((len(everybody.names), 512), np.float32)
+    count = len(everybody.names)
+    most = max(_SHARE * count, 20)
+    usable = [link for link in links if _bits(link, count) >= LEAST_BITS and len(link.accounts) <= most]
+    sketches = np.zeros((count, 512), np.float32)
     if activity is not None:
         sketches[[everybody.number[name] for name in activity.names]] = activity.sketch
     questions = _questions(usable, everybody, sketches)
@@ -116,7 +119,7 @@ def _questions(links: list[Link], everybody: Population, sketches: NDArray[np.fl
             found.append(Question(name, FAMILY_OF[mine[0].kind], _shared(mine, everybody)))
     if sketches.any():
         folded = sketches.reshape(len(sketches), -1, _WIDTH).sum(axis=1)
-        found.append(Question("coactivation", "timing", Alike(folded)))
+        found.append(Question("coactivation", "timing", Alike.among(folded)))
     if everybody.varies:
         found.append(Question("conduct", "conduct", Total(everybody.score)))
     return found

@@ -13,16 +13,34 @@ Floats = NDArray[np.float64]
 
 _STOP: Final = 20  # permutations that reach the observed value, after which no more are drawn
 _FIRST: Final = 100
-_ENTRIES: Final = 2_000_000  # customers in the sets that are looked at at a time
+_ENTRIES: Final = 500_000  # customers in the sets that are looked at at a time
 _ALWAYS: Final = 9_999  # permutations, however large the group is
-_IN_ALL: Final = 4_000_000  # customers in all sets of a group, beyond that
+_IN_ALL: Final = 1_000_000  # customers in all sets of a group, beyond that
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Sets of customers: their numbers (B, c), and a sparse matrix (B, customers) of 0 and 1 that picks them."""
+
+    numbers: Numbers
+    chooser: Any
+
+    @staticmethod
+    def of(numbers: Numbers, customers: int) -> "Sets":
+        """From the numbers."""
+        from scipy.sparse import csr_array
+
+        count, size = numbers.shape
+        ends = np.arange(0, count * size + 1, size)
+        ones = np.ones(numbers.size, np.float32)
+        return Sets(numbers, csr_array((ones, numbers.ravel(), ends), shape=(count, customers)))
 
 
 class Statistic(Protocol):
     """What a group has in common, a number a set of customers."""
 
-    def of(self, sets: Numbers) -> Floats:
-        """The values (B,) of sets (B, c) of customers' numbers."""
+    def of(self, sets: Sets) -> Floats:
+        """The values (B,) of sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +50,9 @@ class Shared:
     holds: Any  # sparse (customers, values), 0 or 1
     bits: Floats  # (values,)
 
-    def of(self, sets: Numbers) -> Floats:
+    def of(self, sets: Sets) -> Floats:
         """In bits."""
-        counts = (_chooser(sets, self.holds.shape[0]) @ self.holds).tocsr()
+        counts = (sets.chooser @ self.holds).tocsr()
         counts.data = counts.data * (counts.data - 1) / 2
         found: Floats = counts @ self.bits
         return found
@@ -45,12 +63,18 @@ class Alike:
     """Sum over pairs of a set of the inner product of their vectors."""
 
     vectors: NDArray[np.float32]  # (customers, width)
+    norms: NDArray[np.float32]  # (customers,) squared
 
-    def of(self, sets: Numbers) -> Floats:
+    @staticmethod
+    def among(vectors: NDArray[np.float32]) -> "Alike":
+        """From the vectors."""
+        return Alike(vectors, np.einsum("nw,nw->n", vectors, vectors))
+
+    def of(self, sets: Sets) -> Floats:
         """(|sum of vectors|² - sum of |vector|²) / 2."""
-        norms = np.einsum("nw,nw->n", self.vectors, self.vectors)
-        sums = _chooser(sets, len(self.vectors)) @ self.vectors
-        found: Floats = (np.einsum("bw,bw->b", sums, sums) - norms[sets].sum(axis=1)).astype(np.float64) / 2
+        sums = sets.chooser @ self.vectors
+        own = self.norms[sets.numbers].sum(axis=1)
+        found: Floats = (np.einsum("bw,bw->b", sums, sums) - own).astype(np.float64) / 2
         return found
 
 
@@ -60,19 +84,10 @@ class Total:
 
     scores: Floats  # (customers,)
 
-    def of(self, sets: Numbers) -> Floats:
+    def of(self, sets: Sets) -> Floats:
         """In the scores' unit."""
-        found: Floats = self.scores[sets].sum(axis=1)
+        found: Floats = self.scores[sets.numbers].sum(axis=1)
         return found
-
-
-def _chooser(sets: Numbers, customers: int) -> Any:
-    """A sparse matrix (B, customers) of 0 and 1 that picks the customers of each set."""
-    from scipy.sparse import csr_array
-
-    count, size = sets.shape
-    ends = np.arange(0, count * size + 1, size)
-    return csr_array((np.ones(sets.size, np.float32), sets.ravel(), ends), shape=(count, customers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +102,19 @@ class Exchangeable:
 
     def draws(self, members: Sequence[int], count: int, rng: np.random.Generator) -> Numbers:
         """Sets (count, c) with as many of each block as the members have, each set as likely as any other."""
-        parts = []
-        for block, size in zip(*np.unique(self.block[list(members)], return_counts=True), strict=True):
-            pool = np.flatnonzero(self.block == block)
-            parts.append(pool[_distinct(len(pool), int(size), count, rng)])
+        parts = [pool[_distinct(len(pool), size, count, rng)] for pool, size in self._pools(members)]
         return np.concatenate(parts, axis=1)
+
+    def _pools(self, members: Sequence[int]) -> list[tuple[Numbers, int]]:
+        """Everybody in the members' blocks, and how many of the members are in each."""
+        blocks, sizes = np.unique(self.block[list(members)], return_counts=True)
+        return [(np.flatnonzero(self.block == one), int(size)) for one, size in zip(blocks, sizes, strict=True)]
 
     def smallest_p(self, members: Sequence[int], permutations: int) -> float:
         """The smallest p-value that a group can have: of so many permutations, and of the sets that there are."""
         log_sets = 0.0
-        for block, size in zip(*np.unique(self.block[list(members)], return_counts=True), strict=True):
-            pool = int((self.block == block).sum())
-            log_sets += math.lgamma(pool + 1) - math.lgamma(size + 1) - math.lgamma(pool - size + 1)
+        for pool, size in self._pools(members):
+            log_sets += math.lgamma(len(pool) + 1) - math.lgamma(size + 1) - math.lgamma(len(pool) - size + 1)
         return max(1 / (self.most(members, permutations) + 1), math.exp(-log_sets))
 
     @staticmethod
@@ -106,26 +122,43 @@ class Exchangeable:
         """How many permutations a group gets: fewer than asked for, but 9,999, where it is large."""
         return min(permutations, max(_ALWAYS, _IN_ALL // len(members)))
 
-    def p_value(
-        self, statistic: Statistic, members: Sequence[int], permutations: int, rng: np.random.Generator
-    ) -> float:
-        """The chance of at least the members' value among sets drawn within the blocks.
+    def p_values(
+        self, statistics: Sequence[Statistic], members: Sequence[int], permutations: int, rng: np.random.Generator
+    ) -> list[float]:
+        """For each statistic the chance of at least the members' value among sets drawn within the blocks.
 
         (hits + 1) / (drawn + 1) where `most` permutations were drawn, which is never 0 (Phipson & Smyth 2010). Once 20
         sets have reached the value, no more are drawn and it is 20 / drawn, which keeps the level too (Besag & Clifford
         1991). Members with nothing in common get 1.
         """
-        observed = float(statistic.of(np.asarray([members], dtype=np.intp))[0])
-        if isinstance(statistic, Shared) and observed <= 0:
-            return 1.0
-        slack = 1e-6 * max(abs(observed), 1e-3)  # of rounding between sets that are equal
-        hits = drawn = 0
+        mine = Sets.of(np.asarray([members], dtype=np.intp), len(self.block))
+        observed = [float(one.of(mine)[0]) for one in statistics]
+        open_ones = {
+            at: 0 for at, one in enumerate(statistics) if not (isinstance(one, Shared) and observed[at] <= 0)
+        }  # hits by statistic
+        found, drawn = [1.0] * len(statistics), 0
         for size in _batches(self.most(members, permutations), len(members)):
-            reached = np.cumsum(statistic.of(self.draws(members, size, rng)) >= observed - slack)
-            if hits + int(reached[-1]) >= _STOP:
-                return _STOP / (drawn + 1 + int(np.searchsorted(reached, _STOP - hits)))
-            hits, drawn = hits + int(reached[-1]), drawn + size
-        return (hits + 1) / (drawn + 1)
+            if not open_ones:
+                break
+            sets = Sets.of(self.draws(members, size, rng), len(self.block))
+            for at, hits in list(open_ones.items()):
+                slack = 1e-6 * max(abs(observed[at]), 1e-3)  # of rounding between sets that are equal
+                reached = np.cumsum(statistics[at].of(sets) >= observed[at] - slack)
+                if hits + int(reached[-1]) >= _STOP:
+                    found[at] = _STOP / (drawn + 1 + int(np.searchsorted(reached, _STOP - hits)))
+                    del open_ones[at]
+                else:
+                    open_ones[at] = hits + int(reached[-1])
+            drawn += size
+        for at, hits in open_ones.items():
+            found[at] = (hits + 1) / (drawn + 1)
+        return found
+
+    def p_value(
+        self, statistic: Statistic, members: Sequence[int], permutations: int, rng: np.random.Generator
+    ) -> float:
+        """`p_values` of one."""
+        return self.p_values([statistic], members, permutations, rng)[0]
 
 
 def _batches(permutations: int, members: int) -> Iterator[int]:

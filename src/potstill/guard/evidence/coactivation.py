@@ -18,19 +18,20 @@ _FEW: Final = 0.25  # of all accounts: fewer at once are not everybody, but may 
 _WIDTH: Final = 512  # numbers an account's activity is sketched in; a similarity is then off by 0.044 (one sigma)
 _NOISE: Final = 0.13  # three sigma: pairs that come this near are looked at exactly
 _BLOCK: Final = 2_048  # accounts compared at a time
+_COMMON: Final = 6  # bins that a pair is active in, at least: of accounts with few bins some meet by chance
 _PARTNERS: Final = 20  # of each account, the most alike: enough to hold a campaign of any size together
 _PAIRS_AT_ONCE: Final = 20_000
 
 
-def coactive_pairs(connection: "DuckDBPyConnection", similarity: float = 0.3, least_bins: int = 12) -> list[Link]:
+def coactive_pairs(connection: "DuckDBPyConnection", similarity: float = 0.2, least_bins: int = 12) -> list[Link]:
     """A link for every pair that is active together at least this much, the most alike first.
 
     An account is 1 in each five minutes with an event of it. Taken off is what was to be expected: its own mean of that
     time of day, weekdays and weekends apart, so that timetables and office hours make no pair. Bins in which more
     accounts are active than is usual at that time of day count for less, so launch days make none either. The
     similarity is what is left in common over the geometric mean of the active bins. `events` is the number of bins that
-    both are active in. Left out are accounts that are active in fewer than `least_bins` bins; each account keeps its 20
-    most alike. A campaign that is most of the log looks like everybody, and is not seen here.
+    both are active in, six or more. Left out are accounts that are active in fewer than `least_bins` bins; each account
+    keeps its 20 most alike. A campaign that is most of the log looks like everybody, and is not seen here.
     """
     found = coactivity(connection, least_bins)
     if found is None:
@@ -44,29 +45,28 @@ def coactive_pairs(connection: "DuckDBPyConnection", similarity: float = 0.3, le
 
 def coactivity(connection: "DuckDBPyConnection", least_bins: int = 12) -> "Coactivity | None":
     """The activity of all accounts with enough of it; None where fewer than two have."""
+    named = connection.execute(
+        "SELECT account FROM events WHERE account IS NOT NULL AND time IS NOT NULL GROUP BY account ORDER BY account"
+    ).fetchall()
     rows = connection.execute(
         """
-        WITH busy AS (
-          SELECT DISTINCT account, epoch_us(time) // (? * 1000000) AS bin FROM events
-          WHERE account IS NOT NULL AND time IS NOT NULL
-        ), numbered AS (
-          SELECT account, row_number() OVER (ORDER BY account) - 1 AS number FROM (
-            SELECT account FROM busy GROUP BY account HAVING count(*) >= ?
+        WITH numbered AS (
+          SELECT account, (row_number() OVER (ORDER BY account) - 1)::INTEGER AS number FROM (
+            SELECT account FROM events WHERE account IS NOT NULL AND time IS NOT NULL GROUP BY account
           )
-        ) SELECT number::INTEGER AS number, bin FROM busy JOIN numbered USING (account)
+        )
+        SELECT DISTINCT number, (epoch_us(time) // (? * 1000000))::INTEGER AS bin
+        FROM events JOIN numbered USING (account) WHERE time IS NOT NULL
         """,
-        [_BIN_S, least_bins],
+        [_BIN_S],
     ).fetchnumpy()
-    names = connection.execute(
-        """
-        SELECT account FROM events WHERE account IS NOT NULL AND time IS NOT NULL GROUP BY account
-        HAVING count(DISTINCT epoch_us(time) // (? * 1000000)) >= ? ORDER BY account
-        """,
-        [_BIN_S, least_bins],
-    ).fetchall()
-    if len(names) < 2:
+    active = np.bincount(rows["number"], minlength=len(named)) >= least_bins
+    if active.sum() < 2:
         return None
-    return Coactivity.of([name for (name,) in names], rows["number"], rows["bin"])
+    kept = active[rows["number"]]
+    number = (np.cumsum(active) - 1)[rows["number"][kept]].astype(np.int32)
+    names = [name for (name,), enough in zip(named, active.tolist(), strict=True) if enough]
+    return Coactivity.of(names, number, rows["bin"][kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Coactivity:
     _bins: NDArray[np.float64]  # (N,) active bins
 
     @staticmethod
-    def of(names: list[str], number: NDArray[np.int32], bins: NDArray[np.int64]) -> "Coactivity":
+    def of(names: list[str], number: NDArray[np.int32], bins: NDArray[np.int32]) -> "Coactivity":
         """From pairs of account and bin, each once."""
         from scipy.sparse import csr_array, diags_array
 
@@ -114,7 +114,8 @@ class Coactivity:
         sketch = (active @ hashed).toarray() - means @ (timetable.T @ hashed).toarray()
         return Coactivity(
             names, (sketch / np.sqrt(count)[:, None]).astype(np.float32), active, weighted,
-            csr_array(weighted @ timetable), means, np.bincount(time, weight, minlength=2 * _DAY_BINS), count.astype(np.float64),
+            csr_array(weighted @ timetable), means,
+            np.bincount(time, weight, minlength=2 * _DAY_BINS).astype(np.float64), count.astype(np.float64),
         )  # fmt: skip
 
     def pairs(self, similarity: float) -> Iterator[tuple[int, int, float, int]]:
@@ -126,7 +127,7 @@ class Coactivity:
             one, other = near[start : start + _PAIRS_AT_ONCE].T
             alike = self._similarity(one, other)
             together = self._active[one].multiply(self._active[other]).sum(axis=1)
-            chosen = alike >= similarity
+            chosen = (alike >= similarity) & (together >= _COMMON)
             found += zip(
                 one[chosen].tolist(), other[chosen].tolist(), alike[chosen].tolist(), together[chosen].tolist(),
                 strict=True,

@@ -17,6 +17,7 @@ SLOTS: Final = (
 _READ: Final = 400  # characters of a prompt's beginning, and as many of its end
 _WORDS: Final = 8  # of the masked prompt that a template is known by
 _LATER: Final = _WORDS - 1
+_LOOKED_AT: Final = 100_000  # prompts, for near duplicates
 
 
 def _masked_text(part: str) -> str:
@@ -118,9 +119,12 @@ def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10,
     """A link for every group of accounts that sent nearly the same prompt, by MinHash signatures.
 
     Looked at are the `an_account` prompts of each account with the smallest hashes, so the same ones of accounts that
-    send the same; memory is some 3 KB for each. `threshold` is the least Jaccard similarity of 5-character shingles to
+    send the same; of more than 10,000 accounts fewer, down to three, so that it stays near 100,000 prompts in all.
+    Memory is some 3 KB for each. `threshold` is the least Jaccard similarity of 5-character shingles to
     the group's first prompt.
     """
+    every = connection.execute("SELECT count(DISTINCT account) FROM events WHERE prompt IS NOT NULL").fetchone()
+    each = max(min(an_account, _LOOKED_AT // max(int(every[0]) if every else 0, 1)), min(an_account, 3))
     rows = connection.execute(
         """
         SELECT account, unnest(min_by(DISTINCT said, number, ?)) FROM (
@@ -128,7 +132,7 @@ def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10,
           WHERE account IS NOT NULL AND prompt IS NOT NULL
         ) GROUP BY account ORDER BY ALL
         """,
-        [an_account],
+        [each],
     )
     seen = NearDuplicates(threshold)
     groups: dict[str, list[str]] = {}
