@@ -229,7 +229,7 @@ SECTION_KEYS = {
         "warmup_fraction", "weight_decay", "betas", "max_grad_norm", "precision", "seed",
         "checkpoint_every_s", "cross_tokenizer",
     },
-    "evaluate": {"judge", "task", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed"},
+    "evaluate": {"judge", "task", "lm_eval", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed"},
     "serving": {"usd_per_month", "price_per_million", "training_usd_per_hour", "months"},
 }  # fmt: skip
 

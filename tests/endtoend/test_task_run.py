@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from lm_eval_stand_in import interpreter
 from test_run import command, write_recipe
 
 from potstill.config import load_recipe
@@ -56,6 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Path:
         "references": "gold.jsonl", "prompt_field": "question", "reference_field": "answer", "metrics": list(TEXTS),
         "functions": [{"function": "own.py:longer"}],
     }  # fmt: skip
+    data["evaluate"]["lm_eval"] = {"tasks": ["hot_or_cold"], "python": str(interpreter(folder))}
     data["accept"] = {"retention.reference_chrf": ">= 0.01"}
     recipe.write_text(yaml.safe_dump(data))
     with pytest.raises(Inconclusive):  # five held-out prompts conclude nothing
@@ -87,6 +89,8 @@ def test_every_metric_of_every_model(run: Path) -> None:
         "file": "gold.jsonl", "rows": 24, "unmatched_rows": 19, "prompts": 5, "with_reference": 5, "graded": 5,
     }  # fmt: skip
     assert len(found["task"]["functions"]["longer"]) == 64
+    for name, value in (("", 0.5), ("teacher.", 0.5), ("retention.", 1.0)):
+        assert figures[f"{name}lm_eval.hot_or_cold.acc"]["value"] == value
     assert all(one["reference"] == one["teacher"] for one in found["examples"])
     assert verify(run) == []
 
@@ -95,6 +99,7 @@ def test_it_is_told_in_the_report_and_at_the_end(run: Path) -> None:
     report = (run / "report.html").read_text(encoding="utf-8")
     for words in (
         "Task: answers against references", "Answers to 5 of 5 held-out prompts are compared", "ROUGE-L",
+        "Public tasks: lm-eval", "Run by lm-eval 0.4.13, as a program of its own",
         "Nothing can be concluded about the task", "A function of the recipe&#39;s own, from 0.00 to 1.00",
     ):  # fmt: skip
         assert words in report, words

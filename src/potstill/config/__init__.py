@@ -2,6 +2,7 @@
 
 from potstill.config.conditions import FIGURES, Condition, parse_condition
 from potstill.config.evaluation import METRICS, Evaluate, OwnMetric, Task
+from potstill.config.lm_eval import LmEval
 from potstill.config.load import load_recipe, recipe_from
 from potstill.config.recipe import Recipe
 from potstill.config.screening import EvaluationSet, Judge, NearDuplicates, RepeatedNgrams, Screen
@@ -52,6 +53,7 @@ __all__ = [
     "Growth",
     "HiddenStates",
     "Judge",
+    "LmEval",
     "Lora",
     "ModelStudent",
     "NearDuplicates",

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Literal
 
+from potstill.config.lm_eval import is_lm_eval_figure
 from potstill.config.sections import Section
 
 FIGURES = (
@@ -31,7 +32,7 @@ def parse_condition(figure: str, text: str, task: Collection[str] = ()) -> Condi
     known = (name in FIGURES and model in ("", *_BASELINES)) or (
         name in task and model in ("", "retention", "teacher", *_BASELINES)
     )
-    if not known:
+    if not (known or is_lm_eval_figure(figure)):
         there = ", ".join((*FIGURES, *task, *(f"retention.{one}" for one in task)))
         more = "" if task else "; evaluate.task gives figures against references"
         raise ValueError(f"accept: no figure is called {figure!r}; there are {there}{more}")

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from potstill.config.conditions import FIGURES
+from potstill.config.lm_eval import LmEval
 from potstill.config.sections import Section
 
 Metric = Literal[
@@ -91,6 +92,7 @@ class Evaluate(Section):
 
     judge: None = None
     task: Task | None = None
+    lm_eval: LmEval | None = None
     baselines: tuple[Literal["initial_student", "fine_tuning"], ...] = ("initial_student",)
     resamples: int = Field(default=2000, ge=100)
     speed_prompts: int = Field(default=6, ge=1)  # timed pairs, teacher and student in turn

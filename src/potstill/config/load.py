@@ -109,6 +109,8 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
     evaluate = recipe.evaluate
     if evaluate.task is not None:
         evaluate = evaluate.model_copy(update={"task": _placed_task(evaluate.task, base)})
+    if evaluate.lm_eval is not None:
+        evaluate = evaluate.model_copy(update={"lm_eval": evaluate.lm_eval.placed(base)})
     update = {
         "screen": screen,
         "evaluate": evaluate,

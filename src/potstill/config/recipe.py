@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from potstill.config import teachers as several
 from potstill.config.conditions import parse_condition
 from potstill.config.evaluation import Evaluate
+from potstill.config.lm_eval import check_figures
 from potstill.config.requests import TOOL_CHOICES, tool_names
 from potstill.config.screening import Screen
 from potstill.config.sections import (
@@ -57,6 +58,7 @@ class Recipe(Section):
         if isinstance(evaluate, Evaluate):  # a wrong section has its own error
             for figure, text in accept.items():
                 parse_condition(figure, text, evaluate.task_metrics)
+            check_figures(accept, evaluate.lm_eval)
         return accept
 
     @model_validator(mode="after")

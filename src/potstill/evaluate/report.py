@@ -11,6 +11,7 @@ import jinja2
 from potstill.evaluate.decision import MIN_PROMPTS
 from potstill.evaluate.meanings import BASELINES, WORDING
 from potstill.evaluate.reporting.costs import costs_section
+from potstill.evaluate.reporting.lm_eval import lm_eval_section
 from potstill.evaluate.reporting.progress import progress_section, unfinished_decision, unfinished_evaluation
 from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
 from potstill.evaluate.reporting.screening import read_screening_summary, screening_section
@@ -87,6 +88,7 @@ def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
         "baselines": [BASELINES[name] for name in baselines],
         "figures": [figure_row(name, evaluation, baselines) for name in figures_shown(evaluation)],
         "task": task_section(evaluation, baselines),
+        "lm_eval": lm_eval_section(evaluation),
         "slices": slice_section(evaluation),
         "models": models_table(models, across_tokenizers(evaluation)),
         "costs": costs_section(evaluation),

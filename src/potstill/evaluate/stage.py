@@ -27,6 +27,7 @@ from potstill.evaluate.fidelity import (
 )
 from potstill.evaluate.grading import grade_models
 from potstill.evaluate.held_out import HeldOut, held_out
+from potstill.evaluate.lm_eval import measure_lm_eval
 from potstill.evaluate.models import exact, load_teachers, model_facts, own_answers, size_ratios, teacher_facts
 from potstill.evaluate.recorded import data_facts, stage_facts, stage_seconds
 from potstill.evaluate.references import References, read_references
@@ -81,6 +82,8 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         answered = {name: (one.model, one.answers) for name, one in subjects.items()}
         task = grade_models(recipe, references, held, teachers, answered, folder, reporter)
         figures |= task.figures
+    lm_eval = measure_lm_eval(recipe.evaluate, homes["student"], teacher_folder, reporter)
+    figures |= lm_eval.figures if lm_eval is not None else {}
     reporter.say("timing teacher and student in turn")
     figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
     untrained = subjects.get("initial_student")
@@ -105,6 +108,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         "machine": _machine(folder),
         "seconds": stage_seconds(folder),
         **({"task": task.facts} if task is not None else {}),
+        **({"lm_eval": lm_eval.facts} if lm_eval is not None else {}),
     }
     _write(folder / "evaluation.json", evaluation)
     write_report(folder)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from potstill.config.lm_eval import is_lm_eval_figure
 from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, TASK, WORDING
 
 NOT_MEASURED: Final = "not measured"
@@ -35,6 +36,10 @@ def number(value: Any) -> float | None:
 
 def figure_title(name: str) -> str:
     """What a figure is called in text, with its baseline: "KL divergence of the initial student"."""
+    if is_lm_eval_figure(name):
+        whose, _, task = name.rpartition(".")[0].partition("lm_eval.")
+        metric = f"{name.rpartition('.')[2].replace('_', ' ')} in lm-eval's {task}"
+        return {"": metric, "retention.": f"retention of {metric}"}.get(whose, f"{metric} of the teacher")
     baseline, _, base = name.rpartition(".")
     title = _WORDED[base].title if base in _WORDED else base.replace("_", " ")
     if baseline == "retention":
@@ -119,8 +124,8 @@ def _asked(condition: Mapping[str, Any] | None) -> str:
 
 
 def _style(name: str) -> str:
-    model, _, base = name.rpartition(".")
-    if model == "retention":
+    base = name.rpartition(".")[2]
+    if name.startswith("retention."):
         return "share"
     return _WORDED[base].style if base in _WORDED else "distance"  # a metric of the user's own
 

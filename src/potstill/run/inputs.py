@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from potstill.config import Endpoint, Recipe, Screen, Serving, Task, Teacher, Terms
+from potstill.config import Endpoint, LmEval, Recipe, Screen, Serving, Task, Teacher, Terms
 from potstill.run.markers import hash_of_all, hash_or_absent
 from potstill.run.record import plain
 from potstill.run.terms_stage import layers, permission_files, use_facts
@@ -142,11 +142,21 @@ def evaluate(recipe: Recipe) -> Mapping[str, Any]:
         "name": recipe.name,
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
         **_several(recipe, "model", "sha256", "weight", "tags"),
-        "evaluate": recipe.evaluate.model_dump(mode="json", exclude={"task"}),
+        "evaluate": recipe.evaluate.model_dump(mode="json", exclude={"task", "lm_eval"}),
         "uses": sorted(recipe.collect.uses),
         "accept": dict(recipe.accept),
         **screened,
         **({"task": _task_reads(recipe, recipe.evaluate.task)} if recipe.evaluate.task is not None else {}),
+        **({"lm_eval": _lm_eval_reads(recipe.evaluate.lm_eval)} if recipe.evaluate.lm_eval is not None else {}),
+    }
+
+
+def _lm_eval_reads(section: LmEval) -> dict[str, Any]:
+    """The tasks and the folder that holds them; which interpreter runs them does not count."""
+    included = section.include_path
+    return {
+        "lm_eval": section.model_dump(mode="json", exclude={"python", "batch_size"}),
+        "tasks": hash_of_all(included) if included is not None else None,
     }
 
 
@@ -170,6 +180,8 @@ def export(recipe: Recipe) -> Mapping[str, Any]:
     # As it was before there were these keys: a finished run stays finished.
     if recipe.evaluate.task is None:
         del told["evaluate"]["task"]
+    if recipe.evaluate.lm_eval is None:
+        del told["evaluate"]["lm_eval"]
     if recipe.prompts.withdrawn is None:
         del told["prompts"]["withdrawn"]
     return {"recipe": told, "layers": layers(recipe), **({"texts": texts} if any(texts) else {})}

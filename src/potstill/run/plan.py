@@ -16,6 +16,7 @@ from potstill.run.folder import default_folder, read_recipe
 from potstill.run.growing import describe_growth
 from potstill.run.inputs import questions
 from potstill.run.judging import describe_judging
+from potstill.run.lm_eval import check_lm_eval
 from potstill.run.needs import Needs, Tokens, estimate_needs
 from potstill.run.teachers import describe_teachers
 
@@ -141,6 +142,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
     reporter = reporter or Silent()
     folder = folder or default_folder(recipe)
     decision = decide(recipe)
+    check_lm_eval(recipe)
     found = load_prompts(recipe.prompts)
     for tag in dict.fromkeys(prompt.tag for prompt in found.prompts):
         recipe.shares(tag)

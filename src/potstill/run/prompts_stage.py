@@ -39,6 +39,10 @@ def prepare_prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageRe
     write_prompts(with_tools(found.prompts, recipe.collect.tools or ()), folder / "prompts.parquet")
     if recipe.evaluate.task is not None:  # before anything is paid for, not when the student is there
         _check_task(recipe, recipe.evaluate.task, folder, reporter)
+    if recipe.evaluate.lm_eval is not None:
+        from potstill.evaluate.lm_eval import check_tasks
+
+        reporter.say(f"lm-eval {check_tasks(recipe.evaluate.lm_eval)} knows {', '.join(recipe.evaluate.lm_eval.tasks)}")
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,

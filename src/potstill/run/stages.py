@@ -10,6 +10,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
 from potstill.run import inputs
+from potstill.run.lm_eval import check_lm_eval
 from potstill.run.markers import read_marker
 from potstill.run.prompts_stage import prepare_prompts
 from potstill.run.terms_stage import layers, pass_gate
@@ -109,6 +110,7 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
             from potstill.terms import clear
             from potstill.train import train
 
+            check_lm_eval(recipe)  # hours of training must not end at a package that is not there
             return train(recipe, folder, reporter, clear(recipe) if recipe.scores_rollouts else None)
         case "evaluate":
             from potstill.evaluate import evaluate
