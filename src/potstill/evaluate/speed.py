@@ -79,18 +79,21 @@ def peak_memory_bytes(folders: Mapping[str, Path], prompts: Mapping[str, Prompts
 
     Raises PotstillError with the child's last words where one fails.
     """
-    jobs = {name: json.dumps({"prompt": list(prompts[name][0]), "new_tokens": new_tokens}) for name in folders}
-    children = {
-        name: subprocess.Popen(
-            [sys.executable, "-m", "potstill.evaluate.memory", str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for name, folder in folders.items()
-    }  # fmt: skip
-    peaks = {}
-    for name, child in children.items():
-        out, err = child.communicate(jobs[name])
-        if child.returncode != 0:
-            raise PotstillError(f"measuring the memory of the {name} failed: {(err.splitlines() or ['no words'])[-1]}")
-        peaks[name] = int(out.split()[-1])
-    return peaks
+    names = list(folders)
+    jobs = [
+        {"folder": str(folders[name]), "prompt": list(prompts[name][0]), "new_tokens": new_tokens} for name in names
+    ]
+    # A fork of a process with other libraries' threads is not safe everywhere: only where it is, one process imports
+    # for all of them.
+    together = [jobs] if sys.platform == "linux" else [[job] for job in jobs]
+    peaks: list[int] = []
+    for some in together:
+        done = subprocess.run(
+            [sys.executable, "-m", "potstill.evaluate.memory"],
+            input=json.dumps(some), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        peaks += [int(line) for line in done.stdout.split()]
+        if done.returncode != 0:
+            words = (done.stderr.splitlines() or ["no words"])[-1]
+            raise PotstillError(f"measuring the memory of the {names[len(peaks)]} failed: {words}")
+    return dict(zip(names, peaks, strict=True))
