@@ -10,9 +10,13 @@ Split = Literal["train", "holdout"]
 Verdict = Literal["allowed", "conditional", "prohibited_if_competing", "prohibited", "unknown"]
 
 
+# One encoder for all calls: json.dumps makes another for every value that is not spelled its own way.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """One spelling for equal values: sorted keys, no spaces, UTF-8 kept; what every hash in Potstill is taken of."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def content_hash(value: Any) -> str:

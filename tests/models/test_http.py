@@ -61,6 +61,7 @@ def test_the_body_says_everything_that_can_change_the_answer(server: ScriptedSer
         "max_tokens": 32,
         "seed": 11,
     }
+    assert server.calls[-1].headers["Content-Type"] == "application/json"
     assert "Authorization" not in server.calls[-1].headers
 
 

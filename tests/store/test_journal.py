@@ -1,6 +1,7 @@
 """The journal: durable, idempotent, resumable, and honest about what is wrong with its file."""
 
 import hashlib
+import json
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from potstill.errors import PotstillError
-from potstill.records import Message, Prompt, Reply, content_hash
+from potstill.records import Message, Prompt, Reply, canonical_json, content_hash
 from potstill.store.journal import Failure, Finish, Journal, Request, make_request
 from potstill.store.migrations import VERSION
 
@@ -263,3 +264,16 @@ def test_what_finish_returned_for_survives_sigkill(tmp_path: Path) -> None:
         assert journal._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert journal.counts().done == 5
         assert len(list(journal.pending())) == 5
+
+
+def test_what_is_sent_is_the_body_that_the_key_was_taken_of(journal: Journal) -> None:
+    bodies = [
+        {"temperature": 1e-07, "note": 'ä \u2028 \\ " 😀'},
+        {"seed": 2**31 - 1, "deep": {"b": [1.50, None, True]}},
+    ]
+    for text, more in zip("ab", bodies, strict=True):
+        journal.add([request(text, **more)])
+        [row] = journal.turn([], 1)
+        assert row.body == json.loads(row.spelled)
+        assert row.spelled == canonical_json(row.body).encode()
+        assert more.items() <= row.body.items()

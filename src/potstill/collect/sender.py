@@ -155,7 +155,7 @@ class Sender:
         self._sending.add(task)
         started = time.perf_counter()
         try:
-            reply, raw = await self._model.ask(row.body)
+            reply, raw = await self._model.ask(row.body, row.spelled)
         except Retry:
             if self._stopped is not None:
                 raise _Stopped from None

@@ -83,8 +83,8 @@ class Client:
         """
         return (await self.exchange(path, body))[0]
 
-    async def exchange(self, path: str, body: Mapping[str, Any]) -> tuple[Any, str]:
-        """The decoded JSON and the text that it was decoded from, without the key; see `post`."""
+    async def exchange(self, path: str, body: Mapping[str, Any] | bytes) -> tuple[Any, str]:
+        """The decoded JSON and the text that it was decoded from, without the key; see `post`. Bytes are JSON."""
         response, text = await self._send(path, body)
         try:
             data = json.loads(text)
@@ -99,10 +99,12 @@ class Client:
         """Send a command whose reply says nothing beyond its status; see `post`."""
         await self._send(path, body)
 
-    async def _send(self, path: str, body: Mapping[str, Any]) -> tuple[aiohttp.ClientResponse, str]:
+    async def _send(self, path: str, body: Mapping[str, Any] | bytes) -> tuple[aiohttp.ClientResponse, str]:
+        spelled = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = aiohttp.BytesPayload(spelled, content_type="application/json")
         try:
             address = self._addresses.get(path) or self._address(path)
-            async with self._session.post(address, json=body, allow_redirects=False) as response:
+            async with self._session.post(address, data=sent, allow_redirects=False) as response:
                 text = self._strike((await response.read()).decode(errors="replace"))  # JSON is UTF-8
         except TimeoutError:
             raise Retry(f"no answer within {self._section.timeout_s:g} s", overloaded=True) from None
@@ -112,7 +114,7 @@ class Client:
         self.route.heard(response.headers)
         if response.status != 200:
             raise self._refused(response.status, response.headers, text)
-        if response.content_type == "text/html" or text.lstrip()[:1] == "<":
+        if text.lstrip()[:1] == "<" or response.content_type == "text/html":
             raise Fatal(f"{self.where}: answers with a web page; base_url must lead to the API (often it ends in /v1)")
         return response, text
 

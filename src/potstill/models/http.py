@@ -44,8 +44,8 @@ class Answers(Protocol):
 
     identity: ModelIdentity
 
-    async def ask(self, body: Mapping[str, Any]) -> tuple[Reply, str]:
-        """Answer one request body; returns the reply and the raw JSON it was read from."""
+    async def ask(self, body: Mapping[str, Any], spelled: bytes | None = None) -> tuple[Reply, str]:
+        """Answer one request body, which may be `spelled` as JSON; returns the reply and the JSON it was read from."""
 
 
 def request_body(
@@ -132,13 +132,13 @@ class Endpoint:
         """Answer one conversation. Raises Retry, Permanent or Fatal."""
         return (await self.ask(request_body(self._section.model, messages, sampling)))[0]
 
-    async def ask(self, body: Mapping[str, Any]) -> tuple[Reply, str]:
+    async def ask(self, body: Mapping[str, Any], spelled: bytes | None = None) -> tuple[Reply, str]:
         """Send one request body as it stands; returns the reply and the server's JSON without its log-probabilities.
 
-        Raises Retry, Permanent or Fatal.
+        `spelled` is the body as JSON, where the caller has it already. Raises Retry, Permanent or Fatal.
         """
         try:
-            data, text = await self._client.exchange("chat/completions", body)
+            data, text = await self._client.exchange("chat/completions", spelled or body)
         except Permanent as error:
             if "max_completion_tokens" in body or "max_completion_tokens" not in str(error):
                 raise

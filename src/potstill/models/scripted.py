@@ -27,7 +27,7 @@ class ScriptedModel:
         """Answer one conversation, as `Endpoint.complete` does."""
         return (await self.ask(request_body(self.identity.reference, messages, sampling)))[0]
 
-    async def ask(self, body: Mapping[str, Any]) -> tuple[Reply, str]:
+    async def ask(self, body: Mapping[str, Any], spelled: bytes | None = None) -> tuple[Reply, str]:
         """Answer one request body, as `Endpoint.ask` does."""
         self.asked.append(body)
         messages = [Message.read(one) for one in body["messages"]]

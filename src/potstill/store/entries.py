@@ -92,6 +92,7 @@ class Waiting(NamedTuple):
 
     key: str
     body: Mapping[str, Any]
+    spelled: bytes  # the body as JSON, ready to be sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,10 +121,10 @@ class Journal:
         with self._lock, plain_errors(self.path), self._transaction():
             self._settle(outcomes)
             pending = "FROM requests WHERE wanted = 1 AND state = 'pending' ORDER BY position LIMIT ?"
-            found = self._db.execute(f"SELECT id, key, request {pending}", (number,)).fetchall()
+            found = self._db.execute(f"SELECT id, key, json_extract(request, '$.body') {pending}", (number,)).fetchall()
             ids = ",".join(str(row[0]) for row in found)
             self._db.execute(f"UPDATE requests SET state = 'sent', sent_s = ? WHERE id IN ({ids})", (time.time(),))
-        return [Waiting(key, json.loads(request)["body"]) for _, key, request in found]
+        return [Waiting(key, json.loads(body), body.encode()) for _, key, body in found]
 
     def mark_sent(self, keys: Iterable[str]) -> None:
         """Write down, before they go out, that these requests are being sent. One transaction."""
