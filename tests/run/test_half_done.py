@@ -34,7 +34,7 @@ def test_a_half_done_run_says_which_half(half: Path) -> None:
     assert (path, written) == (half / "report.html", True)
     text = text_of(path)
     for words in (
-        "small", "Not finished", "There is nothing to decide before the student was evaluated.",
+        "small", "Not finished", "There is nothing to decide before the student is evaluated.",
         "Done: terms, prompts, collect, screen. Missing: train (stopped half-way), evaluate, export.",
         "Train ✕ stopped half-way", "Evaluate not started", "Collect ✓ done",
         "Prompts to train on 8", "Asking the teacher",  # what is known is shown

@@ -32,13 +32,19 @@ def data_facts(folder: Path) -> dict[str, Any]:
         rejected["error"] = collected["errors"]
     return {
         "prompts_train": prompts.get("train"), "prompts_holdout": prompts.get("holdout"),
-        "answers": collected.get("answers"), "answers_trained_on": trained.get("answers"), "rejected": rejected,
+        "answers": collected.get("answers"), "answers_trained_on": trained.get("answers"),
+        "rejected": rejected if collected else None,
         "train_tokens": trained.get("train_tokens"), "supervised_tokens": trained.get("supervised_tokens"),
         "cost_usd": collected.get("cost_usd"),
         **({"judge_cost_usd": screened["judge"]["cost_usd"]} if "judge" in screened else {}),
         **({"scoring_cost_usd": trained["scoring_cost_usd"]} if "scoring_cost_usd" in trained else {}),
-        "tokens": {name: collected.get(name) for name in _TOKENS} if "base_url" in collected else None,
+        **({"tokens": _tokens(collected)} if collected else {}),
     }  # fmt: skip
+
+
+def _tokens(collected: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a server counted; None where the teacher is local."""
+    return {name: collected.get(name) for name in _TOKENS} if "base_url" in collected else None
 
 
 def _marker(folder: Path, stage: str) -> Mapping[str, Any]:

@@ -73,7 +73,7 @@ def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
         "name": evaluation.get("name") or folder.resolve().name,
         "created": time_of_day(evaluation.get("created")),
         "references": [(role_title(role), mapping(model).get("reference")) for role, model in models.items()],
-        "decision": decision_section(mapping(evaluation.get("decision"))) if evaluated else unfinished_decision(stages),
+        "decision": decision_section(mapping(evaluation.get("decision"))) if evaluated else unfinished_decision(),
         "evaluated": evaluated,
         "progress": progress_section(stages, evaluated=evaluated),
         "thin": thin_evidence(figures),

@@ -7,10 +7,12 @@ from potstill.evaluate.reporting.wording import capital, printed
 from potstill.evaluate.summary import NOT_MEASURED, mapping, number
 
 _STAGES: Final = {
+    "terms": "Checking the terms",
     "prompts": "Preparing the prompts",
     "collect": "Asking the teacher",
     "screen": "Screening the answers",
     "train": "Training, baselines included",
+    "evaluate": "Evaluating",
 }
 # Which stage paid, and under which name of evaluation.json's data.
 _PAID: Final = {"collect": "cost_usd", "screen": "judge_cost_usd", "train": "scoring_cost_usd"}
@@ -25,7 +27,7 @@ def costs_section(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         {
             "title": _STAGES.get(stage, capital(stage.replace("_", " "))),
             "seconds": duration(number(taken)),
-            "paid": _paid(stage, data, local=local),
+            "paid": _paid(stage, data, local=local) if number(taken) is not None else NOT_MEASURED,
             "each": _for_a_thousand(data) if stage == "collect" and not local else "",
         }
         for stage, taken in seconds.items()
@@ -33,7 +35,11 @@ def costs_section(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     known = [found for taken in seconds.values() if (found := number(taken)) is not None]
     return {
         "rows": rows,
-        "total": {"seconds": duration(sum(known)) if known else NOT_MEASURED, "paid": _total(data, local=local)},
+        "total": {
+            "seconds": duration(sum(known)) if known else NOT_MEASURED,
+            "paid": _total(data, local=local) if known else NOT_MEASURED,
+        },
+        "evaluated": "evaluate" in seconds,
         "tokens": _tokens(mapping(data.get("tokens"))),
         "says": "The teacher ran on this machine, so asking it cost time and no money." if local else "",
     }

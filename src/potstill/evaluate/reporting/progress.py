@@ -31,11 +31,11 @@ def unfinished_evaluation(folder: Path) -> Mapping[str, Any]:
     }
 
 
-def unfinished_decision(stages: Sequence[StageState]) -> dict[str, Any]:
+def unfinished_decision() -> dict[str, Any]:
     """What stands where the decision would, as `decision_section` words one."""
     return {
         "made": False, "word": "Not finished", "tone": "open", "conditions": [],
-        "reason": f"There is nothing to decide before the student was evaluated. {_missing(stages)}",
+        "reason": "There is nothing to decide before the student is evaluated.",
     }  # fmt: skip
 
 
@@ -71,4 +71,4 @@ def _missing(stages: Sequence[StageState]) -> str:
         for one in stages
         if one.state != "done"
     ]
-    return f"Missing: {', '.join(told)}. The same `potstill run` goes on from there."
+    return f"Missing: {', '.join(told)}. The same “potstill run” goes on from there."
