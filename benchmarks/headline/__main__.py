@@ -12,13 +12,6 @@ import sys
 from pathlib import Path
 
 from data import source_folder, write_rows
-from table import show
-from teacher import fine_tune
-
-from potstill.config import load_recipe
-from potstill.errors import Inconclusive, NotAccepted
-from potstill.progress import Terminal
-from potstill.run import run_recipe
 
 PLACE = Path("runs/benchmark-headline")
 
@@ -32,19 +25,32 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=PLACE, help="where everything is kept")
     given = parser.parse_args()
-    home, rows, reporter = given.out / "teacher", given.out / "rows.jsonl", Terminal()
+    home, rows = given.out / "teacher", given.out / "rows.jsonl"
     write_rows(source_folder(given.folder), rows, given.per_intent)
+    distil(given.out / "run", home, rows, given.until)
+
+
+def distil(folder: Path, home: Path, rows: Path, until: str | None) -> None:
+    """Teacher, run and table; what loads torch is imported here, once it is known that there are data."""
+    from table import show
+    from teacher import fine_tune
+
+    from potstill.config import load_recipe
+    from potstill.errors import Inconclusive, NotAccepted
+    from potstill.progress import Terminal
+    from potstill.run import run_recipe
+
+    reporter = Terminal()
     places = [f"prompts.source={rows.resolve()}", f"teacher.model=path:{home.resolve()}"]
     recipe = load_recipe(Path(__file__).with_name("recipe.yaml"), places)
     fine_tune(recipe, rows, home, reporter)
-    if given.until == "teacher":
+    if until == "teacher":
         return
-    folder = given.out / "run"
     try:
-        run_recipe(recipe, folder, given.until, reporter)
+        run_recipe(recipe, folder, until, reporter)
     except (NotAccepted, Inconclusive) as error:
         reporter.say(str(error))  # the table says which target it was
-    if (folder / "evaluation.json").exists() and given.until in (None, "evaluate", "export"):
+    if (folder / "evaluation.json").exists() and until in (None, "evaluate", "export"):
         show(folder, home)
 
 

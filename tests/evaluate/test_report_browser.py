@@ -29,6 +29,7 @@ FLAGS = (
     "--hide-scrollbars", "--no-default-browser-check",
 )  # fmt: skip
 PHONE, DESKTOP = (390, 844), (1280, 2400)
+PAPER = (688, 970)  # A4 without its margins, in CSS pixels
 START_S, STEP_S = 60, 60
 
 
@@ -81,12 +82,16 @@ def devtools(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 process.kill()
 
 
-def visit(devtools: str, page: Path, size: tuple[int, int], scheme: str, scripts: dict[str, str]) -> Visit:
+def visit(
+    devtools: str, page: Path, size: tuple[int, int], scheme: str, scripts: dict[str, str], media: str = "screen"
+) -> Visit:
     """Open a page at a size and in a colour scheme, and evaluate one JavaScript expression for each of `scripts`."""
-    return asyncio.run(asyncio.wait_for(_visit(devtools, page, size, scheme, scripts), STEP_S))
+    return asyncio.run(asyncio.wait_for(_visit(devtools, page, size, scheme, scripts, media), STEP_S))
 
 
-async def _visit(devtools: str, page: Path, size: tuple[int, int], scheme: str, scripts: dict[str, str]) -> Visit:
+async def _visit(
+    devtools: str, page: Path, size: tuple[int, int], scheme: str, scripts: dict[str, str], media: str
+) -> Visit:
     seen, loaded, answers = Visit(), asyncio.Event(), dict[int, asyncio.Future[Any]]()
     async with aiohttp.ClientSession() as session:
         target = await (await session.put(f"{devtools}/json/new?about:blank")).json()
@@ -117,7 +122,8 @@ async def _visit(devtools: str, page: Path, size: tuple[int, int], scheme: str, 
             mobile = size == PHONE
             metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if mobile else 1, "mobile": mobile}
             await call("Emulation.setDeviceMetricsOverride", **metrics)
-            await call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            await call("Emulation.setEmulatedMedia", media=media, features=features)
             await call("Page.navigate", url=page.as_uri())
             await loaded.wait()
             for name, expression in scripts.items():
@@ -186,6 +192,24 @@ def test_report_is_self_contained_and_fits(devtools: str, report: Path, size: tu
         assert abs(brightness(colour) - light) > 80, f"{colour} on {seen.values['paper']}"
     assert seen.screenshot.startswith(b"\x89PNG")
     assert len(seen.whole_page) > 50_000
+
+
+def test_it_prints_whole_and_on_white(devtools: str, report: Path) -> None:
+    """Dark or not: paper is white, what is folded on a screen is there, and no table runs off the sheet."""
+    scripts = {
+        "paper": SCRIPTS["paper"],
+        "off": "[...document.querySelectorAll('table, pre, .plot')].filter(e => e.getClientRects().length && "
+        "e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent.trim().slice(0, 40))",
+        "folded": "[...document.querySelectorAll('details.print')].filter(d => d.lastElementChild"
+        ".getBoundingClientRect().height < 10).length",
+        "details": "document.querySelectorAll('details.print').length",
+    }
+    seen = visit(devtools, report, PAPER, "dark", scripts, media="print")
+    keep(seen, "print")
+    assert brightness(seen.values["paper"]) == 255
+    assert seen.values["off"] == []
+    assert seen.values["details"] > 0
+    assert seen.values["folded"] == 0
 
 
 def test_the_watch_sees_what_it_watches_for(devtools: str, tmp_path: Path) -> None:
