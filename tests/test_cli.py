@@ -60,7 +60,7 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_help_names_every_verb_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--help") == 0
     text = capsys.readouterr().out
-    for name in ("init", "plan", "run", "status", "compare", "report", "verify", "sign", "lineage"):
+    for name in ("init", "plan", "run", "status", "compare", "report", "diff", "verify", "sign", "lineage"):
         assert f"\n  {name} " in text
         assert command(name, "--help") == 0
         shown = capsys.readouterr().out
@@ -113,6 +113,7 @@ def test_init_writes_a_recipe_that_can_be_planned(here: Path, capsys: pytest.Cap
         (["run", "recipe.yaml", "--set", "prompts.source=none.jsonl"], 2, "none.jsonl: no such file"),
         (["status", "."], 2, "not a run folder"),
         (["compare", "."], 2, "not a run folder"),
+        (["diff", ".", "nowhere"], 2, ".: not a run folder"),
         (["verify", "nowhere"], 2, "nowhere: not a run folder"),
         (["report", "nowhere"], 2, "nowhere: not a run folder"),
         (["doctor", "none.jsonl"], 1, "none.jsonl: no such file"),

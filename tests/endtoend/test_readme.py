@@ -23,7 +23,8 @@ PAGES = [ROOT / "README.md", ROOT / "recipes" / "README.md", *sorted((ROOT / "do
 # A run of the packaged recipe takes minutes and is what `make quickstart` does; here a tiny recipe stands in for it.
 PLACES = {"recipe.yaml": "recipe.yaml", "recipes/offline.yaml": "recipe.yaml", "RECIPE": "recipe.yaml",
           "quickstart": "recipe.yaml",
-          "runs/NAME": "runs/tiny", "RUN": "runs/tiny", "runs/quickstart": "runs/tiny", "HASH": "0" * 64}  # fmt: skip
+          "runs/NAME": "runs/tiny", "runs/BEFORE": "runs/tiny",
+          "RUN": "runs/tiny", "runs/quickstart": "runs/tiny", "HASH": "0" * 64}  # fmt: skip
 
 
 def commands(program: str) -> list[str]:

@@ -85,7 +85,8 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Path:
 def test_a_run_leaves_the_folder_of_the_design(unbroken: Path) -> None:
     for name in (
         "recipe.yaml", "ledger.jsonl", "prompts.parquet", "answers.sqlite", "answers.parquet", "metrics.jsonl",
-        "screening.parquet", "screening.json", "evaluation.json", "report.html", "student/model.safetensors",
+        "screening.parquet", "screening.json", "evaluation.json", "per_prompt.parquet", "report.html",
+        "student/model.safetensors",
         "export/safetensors/README.md", "export/safetensors/bom.cdx.json", "export/safetensors/bom.spdx3.json",
         "export/answers/answers.parquet", "export/answers/README.md", "export/answers/croissant.json",
     ):  # fmt: skip

@@ -17,6 +17,7 @@ from potstill.evaluate.grading import grade_models
 from potstill.evaluate.held_out import held_out
 from potstill.evaluate.label_scores import likeliest_labels
 from potstill.evaluate.models import load_teachers
+from potstill.evaluate.prompt_table import read_prompt_table
 from potstill.evaluate.references import read_references
 from potstill.evaluate.summary import summary_lines
 from potstill.models.local import LocalModel
@@ -92,6 +93,13 @@ def test_every_metric_of_every_model(run: Path) -> None:
     for name, value in (("", 0.5), ("teacher.", 0.5), ("retention.", 1.0)):
         assert figures[f"{name}lm_eval.hot_or_cold.acc"]["value"] == value
     assert all(one["reference"] == one["teacher"] for one in found["examples"])
+    assert found["worst"]["by"] == "task"
+    assert all(one["scores"]["exact_match"]["teacher"] == 1 for one in found["worst"]["examples"])
+    by_prompt = read_prompt_table(run)
+    assert by_prompt is not None
+    for name in (*TEXTS, "chrf", "kl_nats", "top1_agreement"):
+        one = by_prompt.measures[name]
+        assert one.sums.sum() / one.counts.sum() == pytest.approx(figures[name]["value"])
     assert verify(run) == []
 
 

@@ -66,6 +66,7 @@ def sample_evaluation() -> dict[str, Any]:
         "slices": _slices(),
         "by_position": _by_position(),
         "examples": _examples(),
+        "worst": _worst(),
         "models": _models(),
         "data": {
             "prompts_train": 540, "prompts_holdout": 60, "answers": 600, "answers_trained_on": 531,
@@ -139,16 +140,22 @@ def _decision() -> dict[str, Any]:
 
 
 def _slices() -> list[dict[str, Any]]:
-    def row(name: str, n: int, value: float, rest: float, against: tuple[str, float] | None) -> dict[str, Any]:
-        word, p_value = against or (None, None)
-        return {
-            "dimension": "tag", "name": name, "figure": "top1_agreement", "value": value, "low": value - 0.03,
-            "high": value + 0.03, "n": n, "unit": "share of tokens", "rest": rest, "small": n < 30,
-            "tested": "value" if against else None, "p_value": p_value, "p_adjusted": p_value and 2 * p_value,
-            "against_rest": word,
+    def row(where: tuple[str, str], n: int, figure: str, value: float, rest: float, **tested: Any) -> dict[str, Any]:
+        usual = {
+            "dimension": where[0], "name": where[1], "figure": figure, "value": value, "low": value - 0.03,
+            "high": value + 0.03, "n": n, "unit": "0 to 1", "rest": rest, "small": n < 30, "tested": None,
+            "p_value": None, "p_adjusted": None, "against_rest": None,
         }  # fmt: skip
+        return usual | tested
 
-    return [row("finance", 31, 0.69, 0.61, ("better", 0.004)), row("law", 29, 0.61, 0.69, None)]
+    better = {"tested": "value", "p_value": 0.004, "p_adjusted": 0.016, "against_rest": "better"}
+    worse = {"tested": "student - teacher", "p_value": 0.0001, "p_adjusted": 0.0004, "against_rest": "worse"}
+    finance, refund = ("tag", "finance"), ("label", "request_for_refund_not_showing_up_in_statement")
+    return [
+        row(refund, 40, "accuracy", 0.31, 0.93, **worse), row(refund, 40, "teacher.accuracy", 0.94, 0.95),
+        row(refund, 40, "retention.accuracy", 0.33, 0.98), row(finance, 31, "top1_agreement", 0.69, 0.61, **better),
+        row(("tag", "law"), 29, "top1_agreement", 0.61, 0.69),
+    ]  # fmt: skip
 
 
 def _by_position() -> list[dict[str, Any]]:
@@ -174,6 +181,12 @@ def _examples() -> list[dict[str, Any]]:
     unbroken = {"prompt": "W" * 400, "teacher": "\x00\ud800 control", "student": "שלום", "initial_student": None}
     hostile |= {"top1_agreement": None, "kl_nats": None, "chrf": None}
     return [examples[0], hostile, unbroken, *examples[1:]]
+
+
+def _worst() -> dict[str, Any]:
+    scores = {"token_f1": {"student": 0.125, "teacher": 1.0}}
+    prompt = "What is an annuity?"
+    return {"by": "task", "examples": [_examples()[-1] | {"prompt": prompt, "scores": scores, "reference": HOSTILE}]}
 
 
 def _models() -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sample_run import HOSTILE
+from sample_run import HOSTILE, sample_evaluation
 
 from potstill.evaluate.report import write_report
 from potstill.evaluate.reporting.slices import slice_section
@@ -44,21 +44,26 @@ def test_the_worst_slices_come_first_and_are_named(tmp_path: Path) -> None:
         entry("worst", "retention.accuracy", value=0.42, low=0.3, high=0.5),
     ]  # fmt: skip
     html = section(tmp_path, slices)
-    assert re.findall('<th scope="row">([a-z]+)', html) == ["worst", "bad", "fine", "well", "rare"]
+    assert re.findall('<th scope="row" class="name">([a-z]+)', html) == ["worst", "bad", "fine", "well", "rare"]
     assert "5 slices, of which 4 had prompts enough to be set against the rest. The student does worse on" in html
     assert "“worst”, “bad”." in html
-    assert '<span class="missed">worse</span><span class="interval">p &lt; 0.001</span>' in html
+    assert (
+        '<span class="missed">worse</span><span class="interval">rest 85.0 %, p &lt; 0.001</span>'.replace(
+            " %", "\xa0%"
+        ).replace("p &lt; ", "p\xa0&lt;\xa0")
+        in html
+    )
     assert '<span class="muted">too few prompts</span>' in html
     for shown in ("95.0 %", "42.0 %", "30.0 to 50.0 %", "Retention", "10.0 to 30.0 %", "loses against the teacher"):
         assert shown in html
-    assert html.count('scope="col"') == 8
+    assert html.count('scope="col"') == 6
 
 
 def test_without_references_there_are_no_columns_for_them(tmp_path: Path) -> None:
     html = section(tmp_path, [against("a", "no difference shown", 0.5, figure="top1_agreement")])
     assert "Retention" not in html
     assert "None is shown to do worse." in html
-    assert html.count('scope="col"') == 6
+    assert html.count('scope="col"') == 4
 
 
 def test_many_slices_are_folded_away(tmp_path: Path) -> None:
@@ -80,3 +85,19 @@ def test_a_run_without_slices_has_no_section(tmp_path: Path) -> None:
     for nothing in ([], None, "x", [1]):
         assert slice_section({"slices": nothing}) is None
         assert section(tmp_path, nothing) == ""
+
+
+def test_the_worst_answers_are_shown_as_picked(tmp_path: Path) -> None:
+    def shown(worst: Any) -> str:
+        return part(tmp_path, "worst", worst)
+
+    usual = sample_evaluation()["worst"]
+    html = shown(usual)
+    assert "Picked: the answers to held-out prompts on which it scores furthest below the teacher" in html
+    assert "What is an annuity?" in html
+    assert "Token F1 12.5 %, teacher 100.0 %" in html
+    assert "<h3>Reference</h3>" in html
+    assert "<script>fetch" not in html
+    assert "2 more</summary>" in shown({"by": "kl_nats", "examples": usual["examples"] * 5})
+    for nothing in (None, {}, {"by": "task", "examples": []}, {"examples": 3}):
+        assert shown(nothing) == ""

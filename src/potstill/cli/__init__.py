@@ -13,6 +13,7 @@ import typer
 from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
+from potstill.cli.diff import diff
 from potstill.cli.evidence import report, sign, verify
 from potstill.cli.guard import guard
 from potstill.cli.lineage import lineage
@@ -210,6 +211,7 @@ def compare(
 
 
 app.command()(report)
+app.command()(diff)
 app.command()(verify)
 app.command()(sign)
 app.command()(lineage)

@@ -35,6 +35,7 @@ from potstill.evaluate.reporting.tables import (
 from potstill.evaluate.reporting.task import task_section
 from potstill.evaluate.reporting.terms import terms_section
 from potstill.evaluate.reporting.wording import capital, printed, role_title, time_of_day, value_of
+from potstill.evaluate.reporting.worst import worst_section
 from potstill.evaluate.summary import (
     across_tokenizers,
     figures_shown,
@@ -90,6 +91,7 @@ def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
         "task": task_section(evaluation, baselines),
         "lm_eval": lm_eval_section(evaluation),
         "slices": slice_section(evaluation),
+        "worst": worst_section(evaluation),
         "models": models_table(models, across_tokenizers(evaluation)),
         "costs": costs_section(evaluation),
         "data": data_table(mapping(evaluation.get("data"))),

@@ -41,9 +41,9 @@ def slices_of(scores: ByPrompt, seed: int) -> list[Slice]:
     """
     found = []
     for dimension in DIMENSIONS:
-        names = _names(dimension, scores, seed)
+        names = np.array(_names(dimension, scores, seed), dtype=object)
         there = [name for name in dict.fromkeys(names) if name is not None]
-        own = [Slice(dimension, name, np.array([one == name for one in names])) for name in there]
+        own = [Slice(dimension, name, np.asarray(names == name, dtype=np.bool_)) for name in there]
         if len(own) > _MOST_SLICES:
             own = sorted(own, key=lambda one: -one.n)[:_MOST_SLICES]
         found += own if len(own) > 1 else []

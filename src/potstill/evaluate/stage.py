@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,10 @@ import numpy as np
 import torch
 import transformers
 
-from potstill.answers import Answer
 from potstill.config import FIRST, Recipe
 from potstill.evaluate.by_prompt import by_prompt
 from potstill.evaluate.decision import decide
+from potstill.evaluate.examples import SideBySide
 from potstill.evaluate.fidelity import (
     Positions,
     agreement_by_position,
@@ -25,10 +25,11 @@ from potstill.evaluate.fidelity import (
     fidelity_figures,
     with_prefix,
 )
-from potstill.evaluate.grading import grade_models
+from potstill.evaluate.grading import TaskResult, grade_models
 from potstill.evaluate.held_out import HeldOut, held_out
 from potstill.evaluate.lm_eval import measure_lm_eval
 from potstill.evaluate.models import exact, load_teachers, model_facts, own_answers, size_ratios, teacher_facts
+from potstill.evaluate.prompt_table import write_prompt_table
 from potstill.evaluate.recorded import data_facts, stage_facts, stage_seconds
 from potstill.evaluate.references import References, read_references
 from potstill.evaluate.report import write_report
@@ -39,8 +40,6 @@ from potstill.models.local import LocalModel
 from potstill.progress import Reporter
 from potstill.records import Figure, StageResult
 from potstill.stats import cluster_mean, median_ratio
-
-_EXAMPLES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,9 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
     figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
     untrained = subjects.get("initial_student")
     scores = by_prompt(held.answers, subjects["student"].positions, subjects["student"].chrf, task)
-    slices = slice_rows(scores, slices_of(scores, recipe.evaluate.seed), recipe.evaluate)
+    slices = slices_of(scores, recipe.evaluate.seed)
+    rows = slice_rows(scores, slices, recipe.evaluate)
+    shown = _shown(held, subjects, task)
     decision = decide(figures, recipe.accept, recipe.evaluate.task_metrics)
     evaluation = {
         "name": recipe.name,
@@ -96,12 +97,13 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         "figures": {name: asdict(figure) for name, figure in figures.items()},
         "comparison": held.comparison,
         "decision": decision,
-        "slices": slices,
+        "slices": rows,
         "by_position": agreement_by_position(
             subjects["student"].positions,
             untrained.positions if untrained else None,
         ),
-        "examples": _examples(held.answers, subjects, task.shown if task is not None else None),
+        "examples": shown.spread(),
+        "worst": shown.worst(),
         "models": models,
         "data": data_facts(folder),
         "terms": stage_facts(folder, "terms"),
@@ -110,10 +112,11 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         **({"task": task.facts} if task is not None else {}),
         **({"lm_eval": lm_eval.facts} if lm_eval is not None else {}),
     }
+    table = write_prompt_table(folder, scores, slices)
     _write(folder / "evaluation.json", evaluation)
     write_report(folder)
     return StageResult(
-        ("evaluation.json", "report.html"),
+        ("evaluation.json", "report.html", table),
         {
             "decision": decision["word"],
             "figures": {name: figure.value for name, figure in figures.items()},
@@ -184,27 +187,10 @@ def _speeds(
     }
 
 
-def _examples(
-    held: Sequence[Answer], subjects: Mapping[str, _Subject], references: Sequence[str | None] | None
-) -> list[dict[str, Any]]:
-    """Answers side by side, from the best followed to the worst, evenly spaced: no picking of good ones."""
-    student = subjects["student"]
-    found, lengths = student.positions, student.positions.lengths
-    kl = found.sums(found.kl) / lengths if found.kl is not None else -found.sums(found.log_q) / lengths
-    agree = found.sums(found.agree) / lengths if found.agree is not None else None
-    order = np.argsort(kl, kind="stable")
-    shown = order[np.unique(np.linspace(0, len(order) - 1, min(_EXAMPLES_SHOWN, len(order))).round().astype(int))]
-    initial = subjects.get("initial_student")
-    return [
-        {
-            "prompt": held[index].prompt_text, "teacher": held[index].text, "student": student.answers[index],
-            "initial_student": initial.answers[index] if initial else None,
-            "top1_agreement": float(agree[index]) if agree is not None else None,
-            "kl_nats": float(kl[index]) if found.kl is not None else None, "chrf": student.chrf[index],
-            **({"reference": references[index]} if references is not None else {}),
-        }
-        for index in shown.tolist()
-    ]  # fmt: skip
+def _shown(held: HeldOut, subjects: Mapping[str, _Subject], task: TaskResult | None) -> SideBySide:
+    student, initial = subjects["student"], subjects.get("initial_student")
+    untrained = initial.answers if initial is not None else None
+    return SideBySide(held.answers, student.positions, student.answers, student.chrf, untrained, task)
 
 
 def _machine(folder: Path) -> dict[str, Any]:

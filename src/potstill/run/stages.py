@@ -47,7 +47,7 @@ STAGES: tuple[Stage, ...] = (
         3,
         ("terms", "prompts", "collect", "screen", "train"),
         inputs.evaluate,
-        ("evaluation.json", "report.html"),
+        ("evaluation.json", "report.html", "per_prompt.parquet"),
     ),
     Stage("export", 2, ("terms", "prompts", "collect", "screen", "train", "evaluate"), inputs.export, ("export",)),
 )

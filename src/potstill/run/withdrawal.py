@@ -16,7 +16,7 @@ _AFTER = ("collect", "screen", "train", "evaluate", "export")
 # What later stages leave: texts of the rows stand in some of it, and the student has learned from them.
 _MADE = (
     "answers.parquet", "screening.parquet", "screening.json", "signals", "checkpoints", "student", "baselines",
-    "metrics.jsonl", "evaluation.json", "report.html", "export", PILOT, "pilot.json",
+    "metrics.jsonl", "evaluation.json", "per_prompt.parquet", "report.html", "export", PILOT, "pilot.json",
 )  # fmt: skip
 
 

@@ -1,18 +1,18 @@
 """Texts grouped by the words that they share, without a model: TF-IDF vectors and spherical k-means, in numpy."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from potstill.texts.normal import words
+from potstill.texts.tf_idf import TfIdf
 
 Floats = NDArray[np.float64]
 
 _MOST_TERMS = 2000
 _FITTED_ON = 4000  # texts that the centres are found on; all others go to the nearest one
+_PAGE = 4000  # texts whose vectors are held in memory together
 _RESTARTS, _ROUNDS = 8, 100
 _COMMON = 0.5  # a word in more than this share of the texts tells none apart
 _NAMED_BY = 3  # words
@@ -29,20 +29,21 @@ class Clusters:
 def cluster_texts(texts: Sequence[str], count: int, seed: int = 0) -> Clusters:
     """At most `count` clusters, the largest first; none where the texts share no words. Deterministic by `seed`.
 
-    A word weighs (1 + log tf) · (log((1 + n) / (1 + df)) + 1), vectors have length 1 (Salton & Buckley 1988, with the
-    smoothing of scikit-learn), and the k-means of unit vectors (Dhillon & Modha 2001) is the best of 8 from seeds drawn
-    as k-means++ draws them (Arthur & Vassilvitskii 2007). A cluster is named by the words in which its centre lies
-    furthest from that of all texts.
+    Vectors are those of `TfIdf` over single words, and the k-means of unit vectors (Dhillon & Modha 2001) is the best
+    of 8 from seeds drawn as k-means++ draws them (Arthur & Vassilvitskii 2007). A cluster is named by the words in
+    which its centre lies furthest from that of all texts.
     """
-    vectors = _Vectors.of(texts)
-    if not vectors.terms or count < 2:
-        return Clusters(np.full(len(texts), -1), ())
-    draw = np.random.default_rng(seed)
-    chosen = np.sort(draw.permutation(len(texts))[:_FITTED_ON])
-    fitted = vectors.rows(chosen)
+    none = Clusters(np.full(len(texts), -1), ())
+    if count < 2 or not texts:
+        return none
+    draw, vectors = np.random.default_rng(seed), _Vectors(texts)
+    chosen = np.zeros(len(texts), dtype=np.bool_)
+    chosen[draw.permutation(len(texts))[:_FITTED_ON]] = True
+    pages = np.split(chosen, range(_PAGE, len(texts), _PAGE))
+    fitted = np.concatenate([part[own] for part, own in zip(vectors.pages(), pages, strict=True)])
     fitted = fitted[fitted.any(axis=1)]
     if len(fitted) < count:
-        return Clusters(np.full(len(texts), -1), ())
+        return none
     centres = max((_k_means(fitted, count, draw) for _ in range(_RESTARTS)), key=lambda found: found[1])[0]
     nearest = np.concatenate([_nearest(part, centres) for part in vectors.pages()])
     sizes = np.bincount(nearest[nearest >= 0], minlength=len(centres))
@@ -52,38 +53,39 @@ def cluster_texts(texts: Sequence[str], count: int, seed: int = 0) -> Clusters:
     return Clusters(place[nearest], _names(centres[order], fitted.mean(axis=0), vectors.terms))
 
 
-@dataclass(frozen=True, slots=True)
 class _Vectors:
-    """Counted words, made into rows of a matrix when they are asked for."""
+    """The texts' vectors over the words that tell them apart, made dense a page at a time.
 
-    counts: Sequence[Counter[int]]
-    terms: tuple[str, ...]
-    idf: Floats
+    Left out are words of one text alone, those of more than half of the texts, and all but the 2,000 most frequent.
+    """
 
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> "_Vectors":
-        counted = [Counter(words(text)) for text in texts]
-        found = Counter(word for one in counted for word in one)
-        telling = [(df, word) for word, df in found.items() if 2 <= df <= _COMMON * len(texts)]
-        kept = sorted(telling, key=lambda one: (-one[0], one[1]))[:_MOST_TERMS]
-        place = {word: at for at, (_, word) in enumerate(kept)}
-        counts = [Counter({place[word]: tf for word, tf in one.items() if word in place}) for one in counted]
-        idf = np.log((1 + len(texts)) / (1 + np.array([df for df, _ in kept], dtype=np.float64))) + 1
-        return cls(counts, tuple(place), idf)
+    def __init__(self, texts: Sequence[str]) -> None:
+        made = TfIdf(texts)
+        self._found, terms = made.rows(texts), made.terms
+        self._length = len(texts)
+        having = np.bincount(self._found.columns, minlength=self._found.shape[1])
+        words = np.array([" " not in term for term in terms], dtype=np.bool_)
+        telling = np.flatnonzero(words & (having >= 2) & (having <= _COMMON * len(texts)))
+        kept = telling[np.argsort(-having[telling], kind="stable")][:_MOST_TERMS]
+        self.terms = [terms[at] for at in kept.tolist()]
+        self._place = np.full(len(terms), -1)
+        self._place[kept] = np.arange(len(kept))
 
-    def rows(self, chosen: Sequence[int] | NDArray[np.int64]) -> Floats:
-        """(chosen, terms) vectors of length 1, or 0 for a text without a telling word."""
-        table = np.zeros((len(chosen), len(self.terms)))
-        for row, at in enumerate(chosen):
-            for term, tf in self.counts[int(at)].items():
-                table[row, term] = (1 + np.log(tf)) * self.idf[term]
+    def rows(self, start: int, stop: int) -> Floats:
+        """(stop - start, terms) vectors of length 1, or 0 for a text without a telling word."""
+        low, high = np.searchsorted(self._found.rows, (start, stop))
+        table = np.zeros((stop - start, len(self.terms)))
+        columns = self._place[self._found.columns[low:high]]
+        there = columns >= 0
+        table[self._found.rows[low:high][there] - start, columns[there]] = self._found.values[low:high][there]
         lengths = np.linalg.norm(table, axis=1, keepdims=True)
         np.divide(table, lengths, out=table, where=lengths > 0)
         return table
 
     def pages(self) -> Iterator[Floats]:
-        for start in range(0, len(self.counts), _FITTED_ON):
-            yield self.rows(range(start, min(start + _FITTED_ON, len(self.counts))))
+        """All texts' vectors, some at a time."""
+        for start in range(0, self._length, _PAGE):
+            yield self.rows(start, min(start + _PAGE, self._length))
 
 
 def _k_means(vectors: Floats, count: int, draw: np.random.Generator) -> tuple[Floats, float]:

@@ -34,6 +34,11 @@ class TfIdf:
         found = np.array([having[term] for term in self._place], dtype=np.float64)
         self._weights = np.log((1 + len(texts)) / (1 + found)) + 1
 
+    @property
+    def terms(self) -> list[str]:
+        """The terms in the order of the columns; a pair has a space between its words."""
+        return list(self._place)
+
     def rows(self, texts: Sequence[str]) -> SparseRows:
         """The vectors of these texts; a text without a known term is all zeros."""
         counts = [Counter(self._place[term] for term in _terms(text) if term in self._place) for text in texts]

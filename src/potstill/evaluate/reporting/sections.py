@@ -174,4 +174,7 @@ def example_row(example: Mapping[str, Any]) -> dict[str, Any]:
     names = ("top1_agreement", "kl_nats", "chrf")
     answers = [(title, example.get(key)) for key, title in _ANSWERS if key not in _OPTIONAL or example.get(key)]
     scores = [f"{capital(figure_title(name))} {format_value(name, example.get(name))}" for name in names]
+    for name, both in mapping(example.get("scores")).items():
+        student, teacher = (format_value(name, mapping(both).get(role)) for role in ("student", "teacher"))
+        scores.append(f"{capital(figure_title(name))} {student}, teacher {teacher}")
     return {"prompt": printed(example.get("prompt")), "answers": answers, "scores": " · ".join(scores)}

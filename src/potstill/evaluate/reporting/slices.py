@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from potstill.evaluate.reporting.wording import capital, printed
+from potstill.evaluate.reporting.wording import capital, printed, unbroken
 from potstill.evaluate.summary import (
     NOT_MEASURED,
     figure_title,
@@ -19,6 +19,7 @@ _NAMED = 6  # slices in the sentence
 _DIMENSIONS: Final = {
     "label": "right label", "tag": "tag", "length": "length of the prompt", "cluster": "prompts with these words",
 }  # fmt: skip
+_P_BELOW: Final = "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.001"
 _ORDER: Final = ("worse", "no difference shown", "better", None)
 
 
@@ -78,14 +79,12 @@ def _row(one: Mapping[str, Any], found: Mapping[tuple[str, str, str], Mapping[st
 
     return {
         "slice": of,
-        "dimension": _DIMENSIONS.get(dimension, ""),
+        "says": ", ".join(part for part in (_DIMENSIONS.get(dimension), _prompts(one)) if part),
         "title": capital(figure_title(name)),
         "student": _cell(one),
         "teacher": beside("teacher"),
         "retention": beside("retention"),
-        "rest": format_value(name, one.get("rest")) if one.get("rest") is not None else "–",
         **_verdict(one),
-        "n": printed(one.get("n")),
     }
 
 
@@ -96,10 +95,23 @@ def _cell(one: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _verdict(one: Mapping[str, Any]) -> dict[str, str]:
-    """In words how the slice stands to the rest, with its adjusted p-value, and the tone of that."""
+    """In words how the slice stands to the rest, the tone of that, and the rest's value with the adjusted p-value."""
     against, p_value = _against(one), number(one.get("p_adjusted"))
-    if against is None:
-        return {"against": "too few prompts" if one.get("small") else NOT_MEASURED, "tone": "muted", "p": ""}
-    tone = {"worse": "missed", "better": "met"}.get(against, "muted")
-    p = "" if p_value is None else "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    return {"against": against, "tone": tone, "p": p}
+    p = (
+        ""
+        if p_value is None
+        else _P_BELOW
+        if p_value < 0.001
+        else f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p_value:.3f}"
+    )
+    rest = "" if one.get("rest") is None else f"rest {format_value(str(one.get('figure')), one.get('rest'))}"
+    return {
+        "against": against or ("too few prompts" if one.get("small") else NOT_MEASURED),
+        "tone": {"worse": "missed", "better": "met"}.get(str(against), "muted"),
+        "rest": ", ".join(part for part in (unbroken(rest), p) if part),
+    }
+
+
+def _prompts(one: Mapping[str, Any]) -> str:
+    count = number(one.get("n"))
+    return "" if count is None else plural(int(count), "prompt")
