@@ -101,13 +101,13 @@ class Sender:
 
     async def _serve(self, row: Waiting) -> None:
         """One request from reservation to outcome."""
-        most = most_usd(row.body, self._limits.prices)
+        most = most_usd(row.body, self._limits.prices) if self._limits.budget_usd is not None else 0.0
         if not await self._purse.reserve(most):
             self._halt(PotstillError(self._budget_words(most)))
             return
         cost = 0.0
         try:
-            cost = await self._settle(row, most)
+            cost = await self._settle(row)
         finally:
             self._purse.settle(most, cost)
 
@@ -124,7 +124,7 @@ class Sender:
             self._due.set()
         return self._next.popleft() if self._next else None
 
-    async def _settle(self, row: Waiting, most: float) -> float:
+    async def _settle(self, row: Waiting) -> float:
         """Ask until there is an outcome; returns what it cost, or the most it can have cost where that is unknown."""
         tokens = estimated_tokens(row.body)
         try:
@@ -145,7 +145,7 @@ class Sender:
         self._answered += 1
         cost = cost_usd(reply, self._limits.prices)
         self._keep(Finish(row.key, reply, usable(reply), raw, cost, seconds, outcome.attempts))
-        return most if cost is None else cost
+        return most_usd(row.body, self._limits.prices) if cost is None else cost
 
     async def _ask(self, row: Waiting) -> tuple[Reply, str, float]:
         """The reply, the server's own JSON, and the seconds that it took."""

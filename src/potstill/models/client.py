@@ -16,6 +16,7 @@ import aiohttp
 from potstill import config
 from potstill.errors import RecipeError
 from potstill.models.chat_completion import error_in, in_words
+from potstill.models.deadline import Deadline
 from potstill.models.route import Route, route_to
 
 TEACHER = "teacher.endpoint"
@@ -54,6 +55,7 @@ class Client:
         self.route = route_to(section) if route is None else route
         self._addresses: dict[str, str] = {}
         self._reached = False  # a route that has worked once is worth waiting for
+        self._deadline = Deadline(section.timeout_s)
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -62,7 +64,7 @@ class Client:
             headers=headers | {"Accept": "application/json"},
             # Who sends keeps the number of requests. Connections outlive a pause between bursts of work.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(total=self._section.timeout_s),
+            timeout=aiohttp.ClientTimeout(total=None),  # `_send` keeps the time
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -104,8 +106,9 @@ class Client:
         sent = aiohttp.BytesPayload(spelled, content_type="application/json")
         try:
             address = self._addresses.get(path) or self._address(path)
-            async with self._session.post(address, data=sent, allow_redirects=False) as response:
-                text = self._strike((await response.read()).decode(errors="replace"))  # JSON is UTF-8
+            with self._deadline:
+                async with self._session.post(address, data=sent, allow_redirects=False) as response:
+                    text = self._strike((await response.read()).decode(errors="replace"))  # JSON is UTF-8
         except TimeoutError:
             raise Retry(f"no answer within {self._section.timeout_s:g} s", overloaded=True) from None
         except aiohttp.ClientError as error:
