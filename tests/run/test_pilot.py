@@ -14,7 +14,7 @@ from potstill import cli, ledger
 from potstill.config import Recipe, load_recipe
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.prompts import load_prompts
-from potstill.run import Pilot, plan, run_pilot, run_recipe, verify
+from potstill.run import Pilot, plan, run_pilot, run_recipe, status, verify
 from potstill.run.pilot import choose
 from potstill.run.verify import summary
 from potstill.store.journal import Journal
@@ -103,6 +103,7 @@ def test_what_it_finds_and_that_nothing_is_paid_twice(setting: Setting) -> None:
             assert words in text, words
         assert verify(folder) == []
         assert "pilot.json" not in summary(folder)
+        assert "pilot: nothing speaks against the run" in status(folder)
 
         again, _ = pilot(recipe, folder)
         assert (again, len(server.calls)) == (found, 80)
@@ -165,6 +166,16 @@ def test_a_pilot_that_the_budget_ends_goes_on(setting: Setting) -> None:
         more, _ = setting(server.base_url, collect={"max_new_tokens": 6, "budget_usd": 1.0})
         found, _ = pilot(more, folder, 20)
         assert (len(server.calls), found.stopped) == (40, None)
+
+
+def test_where_the_run_asks_twice_anyway_nothing_is_the_pilots_alone(setting: Setting) -> None:
+    with ScriptedServer(able) as server:
+        recipe, folder = setting(server.base_url, collect={"max_new_tokens": 6, "answers_per_prompt": 2})
+        found, data = pilot(recipe, folder, 10)
+        assert (len(server.calls), data["figures"]["teacher.self_agreement"]["n"]) == (20, 10)
+        assert any("learning curve: not enough data: 10 answered prompts" in line for line in found.lines)
+        run_recipe(recipe, folder, "collect")
+        assert len(server.calls) == 2 * len(load_prompts(recipe.prompts).prompts)
 
 
 def test_terms_stop_a_pilot_before_anything_is_asked(setting: Setting, tmp_path: Path) -> None:

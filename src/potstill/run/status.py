@@ -11,6 +11,7 @@ from potstill.errors import PotstillError
 from potstill.records import Progress, StageState
 from potstill.run.folder import is_locked, read_recipe
 from potstill.run.markers import input_hash, missing_outputs, read_marker
+from potstill.run.pilot_record import read_pilot
 from potstill.run.stages import STAGES, Stage, stage_inputs
 from potstill.run.summary import read_decision
 
@@ -24,6 +25,8 @@ def status(folder: Path) -> list[str]:
     for one in stage_states(recipe, folder):
         lines.append(f"  {one.name:<9} {one.words}")
         lines.extend(f"  {'':<9} {line}" for line in one.progress)
+    if (pilot := read_pilot(folder)) is not None:
+        lines.append(str(pilot["lines"][-1]))
     if (folder / "evaluation.json").is_file():
         decision = read_decision(folder)
         lines.append(f"decision: {decision['word']} ({decision['reason']})")
