@@ -23,6 +23,8 @@ PUBLIC = {
         "SCHEMA", "Scanned", "Shown", "TEXTS", "ingest", "missing_evidence", "open_events", "read_cases", "read_key",
         "scan",
     ],
+    "potstill.guard.report": ["Drawn", "drawn_of", "write_report"],
+    "potstill.guard.sharing": ["Terms", "bundle_of", "export_stix"],
     "potstill.guard.simulate": ["Campaign", "Options", "Simulated", "parse_campaign", "simulate"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
     "potstill.run": [

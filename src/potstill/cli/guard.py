@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from potstill.cli.arguments import verb
+from potstill.cli.sharing import guard_export_stix
 from potstill.cli.simulation import guard_simulate
 
 guard = typer.Typer(
@@ -41,6 +42,7 @@ def about() -> None:
 
 
 guard.command("simulate")(guard_simulate)
+guard.command("export-stix")(guard_export_stix)
 
 
 @guard.command("events")
@@ -103,8 +105,11 @@ def guard_scan(
     calibrate: Annotated[
         int, typer.Option("--calibrate", min=0, help="Scan so many shuffled replicas too, and print who is accused.")
     ] = 0,
+    allow: Annotated[
+        Path | None, typer.Option("--allow", metavar="FILE", help="Licensed customers (CSV), to be watched only.")
+    ] = None,
 ) -> None:
-    """Find accounts that act as one beyond chance: cases.json, with the evidence and what else would explain it.
+    """Find accounts that act as one beyond chance: cases.json and report.html, with what else would explain it.
 
     A case is no proof that somebody copies the model, and nothing is done to any account. Ends with code 0 where no
     case has evidence, and 3 where one has. A call that was killed goes on when it is given again.
@@ -114,20 +119,24 @@ def guard_scan(
       potstill guard scan logs/ --out scan --key guard.key
       potstill guard scan requests.csv --out scan --metadata-only --map account=customer_id
     """
+    from datetime import UTC, datetime
+
     from potstill.guard.cases.findings import How
     from potstill.guard.cases.scan import scan
     from potstill.guard.cases.told import lines
     from potstill.guard.clock import zone
     from potstill.guard.events import Intake
     from potstill.guard.forms import known_form
-    from potstill.guard.pseudonyms import read_key
+    from potstill.guard.licensed import Allow, read_allow_list
+    from potstill.guard.pseudonyms import Pseudonyms, read_key
     from potstill.guard.reading import read_columns
     from potstill.progress import Terminal
 
-    how = Intake(
-        read_key(key), known_form(form), read_columns(columns or []), metadata_only, zone(time_zone), processes
-    )  # fmt: skip
-    found = scan(logs, out, how, How(level, permutations, seed), Terminal(), calibrate)
+    secret = read_key(key)
+    how = Intake(secret, known_form(form), read_columns(columns or []), metadata_only, zone(time_zone), processes)
+    licences = read_allow_list(allow, Pseudonyms(secret)) if allow is not None else None
+    allowed = None if licences is None else Allow(licences, datetime.now(UTC).date())
+    found = scan(logs, out, how, How(level, permutations, seed), Terminal(), calibrate, allowed)
     for line in lines(found):
         typer.echo(line)
     if any(case.outcome == "evidence" for case in found.cases):

@@ -20,8 +20,11 @@ from potstill.guard.cases.gathered import Gathered, gather
 from potstill.guard.cases.population import LEAST
 from potstill.guard.events import Ingested, Intake, ingest
 from potstill.guard.forms import files_of
+from potstill.guard.licensed import Allow, lowered, organizations, unmatched
 from potstill.guard.needs import Gap, missing_evidence
 from potstill.guard.pseudonyms import Pseudonyms
+from potstill.guard.report import drawn_of, write_report
+from potstill.guard.report.page import REPORT
 from potstill.guard.store import MANIFEST, EventStore, open_events
 from potstill.progress import Reporter, Silent
 from potstill.store.durable import written_whole
@@ -50,12 +53,14 @@ def scan(
     how: How | None = None,
     reporter: Reporter | None = None,
     replicas: int = 0,
+    allow: Allow | None = None,
 ) -> Scanned:
-    """Read logs (or one folder of events that `ingest` made) and write cases.json, features.parquet, links.parquet.
+    """Read logs (or one folder of events that `ingest` made) and write cases.json, report.html and tables of evidence.
 
     Events are kept in `folder`/events, so a call that was killed after reading goes on from there; cases.json is
-    written last. `replicas` of the evidence are shuffled to find the rate of false alarms. The same logs, key and seed
-    give the same cases. Raises PotstillError for a folder that holds something else.
+    written last. `replicas` of the evidence are shuffled to find the rate of false alarms; `allow` lowers what is done
+    about licensed customers. The same logs, key, seed and licences give the same cases. Raises PotstillError for a
+    folder that holds something else.
     """
     how, reporter = how or How(), reporter or Silent()
     store, made = _events(logs, folder, intake, reporter)
@@ -67,12 +72,19 @@ def scan(
         reporter.say(f"asking {len(gathered.candidates):,} groups whether anything else joins them")
         findings = examine(gathered, how)
         cases = build(findings, gathered, customers, connection, how)
+        drawn = drawn_of(cases, customers.accounts, gathered.links, connection)
         about = _about(store, gathered, customers, findings, how, connection)
+        if allow is not None:
+            of = organizations(connection)
+            cases = lowered(cases, allow.licences, of, allow.today)
+            everybody = {one for accounts in customers.accounts.values() for one in accounts}
+            about["licences_of_nobody"] = list(unmatched(allow.licences, everybody, of))
     if replicas and gathered.candidates:
         reporter.say(f"calibrating on {replicas:,} shuffled replicas")
         about["calibration"] = calibrate(gathered, how, replicas).as_dict()
     gaps = missing_evidence(store.fields, metadata_only=bool(store.manifest["metadata_only"]))
     about["cannot_be_seen"] = [asdict(gap) for gap in gaps]
+    write_report(folder, cases, about, drawn)
     write_cases(folder / CASES, cases, about)
     return Scanned(cases, about, made, gaps)
 
@@ -104,7 +116,7 @@ def _events(
 
 
 def _own(folder: Path) -> None:
-    ours = (_LOGS, _EVENTS, CASES, "features.parquet", "links.parquet")
+    ours = (_LOGS, _EVENTS, CASES, REPORT, "features.parquet", "links.parquet")
     if folder.exists() and any(one.name.removesuffix(".part") not in ours for one in folder.iterdir()):
         raise PotstillError(f"{folder}: holds other files; name a new folder for the scan")
     folder.mkdir(parents=True, exist_ok=True)

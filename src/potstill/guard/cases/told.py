@@ -31,6 +31,7 @@ def lines(found: Scanned) -> Iterator[str]:
             f"{shuffled['replicas']:,} scans accuse anybody (at most {shuffled['alarm_rate_at_most']:.1%} at 95 %), "
             f"and {shuffled['customer_rate']:.3%} of {shuffled['customers']:,} customers on average"
         )
+    yield from about.get("licences_of_nobody", ())
     for gap in found.gaps:
         yield f"cannot be seen: {gap.shows} ({gap.kind}: no event has {', '.join(gap.missing)})"
     counts = Counter(case.outcome for case in found.cases)
