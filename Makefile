@@ -51,7 +51,7 @@ benchmark-screening: $(STAMP)
 	$(BIN)/python benchmarks/screening.py
 
 benchmark-guard: $(STAMP)
-	$(BIN)/python benchmarks/guard/speed.py
+	$(BIN)/python benchmarks/guard
 
 # Needs CLINC150; without it, says where it is to be had. CLINC150=DIR names its folder.
 benchmark-headline: $(STAMP)

@@ -1,8 +1,8 @@
 """How fast guard reads events, computes evidence and finds cases, and in how much memory: made-up traffic of any size.
 
 Traffic is 670 events an account over four weeks, in two Parquet files; the prompts are 5,000 random texts, each with a
-number of its own. `python benchmarks/guard/speed.py 1000000 4000000` prints a line a step and size
-and one of the whole scan, with `--scan` only that.
+number of its own. `python benchmarks/guard speed 1000000 4000000` prints a line a step and size, and
+one of the whole scan; with `--scan` only that.
 """
 
 import resource
@@ -83,13 +83,13 @@ def told(step: str, events: int, call: Callable[[], Any]) -> None:
     print(f"{events:>12,} {step:<22} {seconds:8.1f} s {events / seconds:>14,.0f} events/s {peak:>8,} MB", flush=True)
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     how = Intake(b"a key of the benchmark", processes=2)
-    for events in [int(one) for one in sys.argv[1:] if one != "--scan"] or [1_000_000]:
+    for events in [int(one) for one in arguments if one != "--scan"] or [1_000_000]:
         with tempfile.TemporaryDirectory() as name:
             (folder := Path(name, "logs")).mkdir()
             write(folder, events)
-            if "--scan" not in sys.argv:
+            if "--scan" not in arguments:
                 store = Path(name, "events")
                 told("reading", events, partial(ingest, [folder], store, how))
                 with open_events(store).connection() as connection:
@@ -99,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,0 +1,104 @@
+"""One month: simulated, scanned, and scored by the naive baselines too; what came of it is kept as one file."""
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import baselines
+import pyarrow.parquet as pq
+
+from potstill.guard import Intake, Pseudonyms, open_events
+from potstill.guard.cases.findings import How
+from potstill.guard.cases.scan import scan
+from potstill.guard.simulate import Campaign, Options, simulate
+from potstill.guard.simulate.families import FAMILIES
+from potstill.progress import Terminal
+
+KEY = b"a key of the benchmark"
+MONTH = Options(seed=11, days=30, benign=3_000, scale=0.01)
+CALIBRATION = replace(MONTH, seed=12)  # other customers, and no campaign: thresholds come from here
+PERMUTATIONS = How().permutations
+COVERS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is known of an account, and what was found."""
+
+    account: str
+    label: str
+    kind: str
+    group: str
+    events: int
+    attack_events: int
+    cases: list[dict[str, Any]]  # those it is in: outcome, q_value, p_value, families, explained_by, action
+    scores: dict[str, float]  # of the baselines
+
+
+def options_of(name: str) -> Options:
+    """The options of a piece: `calibration`, or `cover-0.5`."""
+    if name == "calibration":
+        return CALIBRATION
+    cover = float(name.removeprefix("cover-"))
+    return replace(MONTH, campaigns=tuple(Campaign(family.name, cover) for family in FAMILIES))
+
+
+def measured(name: str, results: Path, permutations: int = PERMUTATIONS) -> dict[str, Any]:
+    """What came of a piece; it is run where its file is not there yet."""
+    path = results / f"{name}.json"
+    if not path.exists():
+        made = _run(options_of(name), results / f"{name}.work", permutations)
+        path.write_text(json.dumps(made), encoding="utf-8")
+        shutil.rmtree(results / f"{name}.work")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _run(options: Options, work: Path, permutations: int) -> dict[str, Any]:
+    """Simulate and scan in this folder; a call that was killed goes on from what it left there."""
+    log, found, made = work / "log", work / "scan", work / "simulated.json"
+    begun = time.perf_counter()
+    if not made.exists():
+        simulated = simulate(options, log)
+        made.write_text(json.dumps({"events": simulated.events, "simulate_s": time.perf_counter() - begun}))
+    begun = time.perf_counter()
+    scanned = scan([log / "logs"], found, Intake(KEY, processes=2), How(permutations=permutations), Terminal())
+    done = time.perf_counter()
+    cases = [
+        {
+            "outcome": one.outcome, "q_value": one.q_value, "p_value": one.p_value, "action": one.action,
+            "families": len(one.evidence), "explained_by": one.explained_by, "accounts": list(one.accounts),
+            "id": one.id,
+        }
+        for one in scanned.cases
+    ]  # fmt: skip
+    with open_events(found / "events").connection() as connection:
+        scores = {kind: score(connection) for kind, score in baselines.BASELINES.items()}
+    rows = _accounts(pq.read_table(log / "truth.parquet").to_pylist(), cases, scores)
+    return {
+        **json.loads(made.read_text()), "scan_s": done - begun, "about": scanned.about,
+        "accounts": [asdict(one) for one in rows],
+    }  # fmt: skip
+
+
+def _accounts(
+    truth: list[dict[str, Any]], cases: list[dict[str, Any]], scores: dict[str, dict[str, float]]
+) -> list[Account]:
+    names, of = Pseudonyms(KEY), {}
+    for case in cases:
+        for account in case["accounts"]:
+            short = {key: value for key, value in case.items() if key != "accounts"} | {"size": len(case["accounts"])}
+            of.setdefault(account, []).append(short)
+    found = []
+    for row in truth:
+        name = names.of("account", row["account"])
+        found.append(
+            Account(
+                name, row["label"], row["kind"], row["group"], row["events"], row["attack_events"], of.get(name, []),
+                {kind: score.get(name, 0.0) for kind, score in scores.items()},
+            )
+        )  # fmt: skip
+    return found
