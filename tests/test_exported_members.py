@@ -32,9 +32,11 @@ PUBLIC = {
         "run_recipe", "status", "verify",
     ],
     "potstill.stats": [
-        "Interval", "PowerLaw", "Verdict", "benjamini_hochberg", "clearly_falls", "clopper_pearson", "cluster_mean",
-        "differs_from_rest", "exponential", "extrapolated", "fit_power_law", "holm", "mcnemar", "median_ratio",
-        "needed_n", "ratio_of_sums", "sign_flip", "smallest_p", "statistic_of_sums", "wilson", "within_margin",
+        "Controlled", "Interval", "PowerLaw", "Verdict", "benjamini_hochberg", "clearly_falls", "clopper_pearson",
+        "cluster_mean", "cohen_kappa", "corrected_share", "differs_from_rest", "exponential", "extrapolated",
+        "fieller", "fit_power_law", "holm", "krippendorff_alpha", "mcnemar", "median_ratio", "needed_n",
+        "prediction_powered", "ratio_of_sums", "share_at_zero", "sign_flip", "smallest_p", "statistic_of_sums",
+        "statistic_of_weights", "student_t", "wilson", "within_margin",
     ],
     "potstill.students": ["build_student"],
     "potstill.terms": [

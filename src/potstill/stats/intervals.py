@@ -92,10 +92,27 @@ def statistic_of_sums(
             [statistic(_times_drawn(chosen, n) @ table) for chosen in _drawn_prompts(n, resamples, seed)]
         )
         left_out = statistic(total - table)
-    if not (math.isfinite(value) and np.isfinite(drawn).all() and np.isfinite(left_out).all()):
-        return Interval(value, None, None, n)
-    low, high = _bca(value, drawn, left_out)
-    return Interval(value, low, high, n)
+    return _from_draws(value, drawn, left_out)
+
+
+def statistic_of_weights(
+    n: int, statistic: Callable[[Floats], Floats], *, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """A statistic of `n` prompts that is no function of sums, such as a fitted curve's; prompts resampled whole, BCa.
+
+    `statistic` takes how often each prompt counts (m, n) to values (m,), each from one row. Draws and ends are those
+    of `statistic_of_sums`.
+    """
+    if n < 1:
+        raise ValueError("there has to be a prompt")
+    value = float(statistic(np.ones((1, n)))[0])
+    if n == 1:
+        return Interval(value, None, None, 1)
+    drawn = np.concatenate([statistic(_times_drawn(chosen, n)) for chosen in _drawn_prompts(n, resamples, seed)])
+    step = max(1, _ENTRIES_AT_ONCE // n)
+    places = (np.arange(start, min(start + step, n)) for start in range(0, n, step))
+    left_out = np.concatenate([statistic((np.arange(n) != some[:, None]).astype(np.float64)) for some in places])
+    return _from_draws(value, drawn, left_out)
 
 
 def exponential(interval: Interval) -> Interval:
@@ -175,6 +192,15 @@ def _times_drawn(chosen: NDArray[np.int64], n: int) -> Floats:
     rows = np.arange(len(chosen))[:, None] * n
     counts: Floats = np.bincount((chosen + rows).ravel(), minlength=chosen.size).reshape(-1, n).astype(np.float64)
     return counts
+
+
+def _from_draws(value: float, drawn: Floats, left_out: Floats) -> Interval:
+    """The BCa interval of resampled and jackknife values, one a prompt; no ends where one is not finite."""
+    n = left_out.size
+    if not (math.isfinite(value) and np.isfinite(drawn).all() and np.isfinite(left_out).all()):
+        return Interval(value, None, None, n)
+    low, high = _bca(value, drawn, left_out)
+    return Interval(value, low, high, n)
 
 
 def _bca(value: float, drawn: Floats, left_out: Floats) -> tuple[float, float]:

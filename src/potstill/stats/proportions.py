@@ -29,8 +29,8 @@ def clopper_pearson(successes: int, n: int) -> Interval:
     if n < 1 or not 0 <= successes <= n or successes != int(successes):
         raise ValueError(f"{successes} successes of {n} trials is no proportion of whole cases")
     tail = (1 - CONFIDENCE) / 2
-    low = 0.0 if successes == 0 else _beta_quantile(tail, successes, n - successes + 1)
-    high = 1.0 if successes == n else _beta_quantile(1 - tail, successes + 1, n - successes)
+    low = 0.0 if successes == 0 else beta_quantile(tail, successes, n - successes + 1)
+    high = 1.0 if successes == n else beta_quantile(1 - tail, successes + 1, n - successes)
     return Interval(successes / n, low, high, n)
 
 
@@ -67,7 +67,8 @@ def _safe(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
-def _beta_quantile(share: float, a: float, b: float) -> float:
+def beta_quantile(share: float, a: float, b: float) -> float:
+    """The x at which `beta_cdf` is `share`."""
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
