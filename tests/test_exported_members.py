@@ -40,7 +40,8 @@ PUBLIC = {
     ],
     "potstill.students": ["build_student"],
     "potstill.terms": [
-        "Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "own_rules", "rules",
+        "Decision", "Rule", "clear", "clear_judge", "clear_judges", "decide", "decide_each", "decide_judge",
+        "decide_judges", "kinship", "own_rules", "rules",
     ],
     "potstill.train": ["train"],
 }  # fmt: skip

@@ -117,6 +117,15 @@ class Clearance:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeReplies:
+    """What one judge said to questions, in their order: its text, or why there is none that can be read."""
+
+    texts: tuple[str | None, ...]
+    problems: tuple[str, ...]  # empty where there is a text
+    facts: Mapping[str, Any]  # what asking took: requests, input_tokens, output_tokens, cost_usd (None: unknown)
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """One measured figure with its 95 % interval; low and high are None where no interval can be given."""
 

@@ -21,7 +21,6 @@ from scripted_server import Call, ScriptedServer, Step, answer, failure
 
 from potstill.collect.screening import screen
 from potstill.collect.screening.evaluation_sets import read_sets
-from potstill.collect.screening.judge import parse_score
 from potstill.config import EvaluationSet, Recipe, recipe_from
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.http import Sampling, request_body
@@ -29,6 +28,7 @@ from potstill.progress import Silent
 from potstill.records import Clearance, Message, Prompt, Reply, StageResult, content_hash
 from potstill.store.journal import Finish, Journal, make_request
 from potstill.store.screening import Screened, left_out, read_screening
+from potstill.texts.verdicts import parse_score
 
 CLEARANCE = Clearance("allowed", "weights.apache-2.0", "document", "1", "2025", "judge")
 GOOD = "The parcel leaves our warehouse on Thursday and reaches your neighbour before noon on Friday."

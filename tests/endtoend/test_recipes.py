@@ -40,8 +40,12 @@ def shrunk(recipe: dict[str, Any], teacher: Path, base_url: str | None, second: 
     recipe["prompts"] |= {"source": "prompts.jsonl", "holdout": 0.2}
     recipe["collect"] |= {"max_new_tokens": 10, "batch_size": 4, "train_on_truncated": True}
     recipe["train"] |= {"tokens_per_batch": 200, "epochs": 1, "checkpoint_every_s": 0}
+    judge = recipe.get("evaluate", {}).get("judge")
     recipe["evaluate"] = {"resamples": 200, "speed_prompts": 2, "speed_new_tokens": 4}
     recipe["accept"] = {}
+    if judge is not None:
+        judges = [one | {"model": f"path:{second}", "license": "apache-2.0"} for one in judge["judges"]]
+        recipe["evaluate"]["judge"] = judge | {"judges": judges, "max_new_tokens": 3}
     if base_url is None:
         recipe["teacher"] |= {"model": f"path:{teacher}", "license": "apache-2.0"}
     else:
@@ -96,6 +100,11 @@ def test_a_recipe_runs(path: Path, teacher: Path, second: Path, bytewise: Path, 
     if "more_teachers" in recipe:
         names = {"teacher", *(one["name"] for one in recipe["more_teachers"])}
         assert {one.parent.name for one in (tmp_path / "run" / "signals").rglob("*.signals")} == names
+    if "judge" in recipe.get("evaluate", {}):
+        evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+        assert evaluation["figures"]["judge.unusable"]["value"] == 1  # a tiny model talks nonsense, and it is counted
+        assert evaluation["judge"]["judges"][0]["replies"] > 0
+        assert "Replies without a verdict" in (tmp_path / "run" / "report.html").read_text()
     if "cross_tokenizer" in recipe["train"]:
         evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
         assert evaluation["comparison"]["unit"] == "group"
@@ -104,5 +113,5 @@ def test_a_recipe_runs(path: Path, teacher: Path, second: Path, bytewise: Path, 
 def test_there_is_a_recipe_for_each_way_of_working() -> None:
     assert {path.stem for path in RECIPES} >= {
         "offline", "live_teacher", "on_policy", "on_policy_served", "lora", "endpoint", "multi_teacher",
-        "cross_tokenizer", "top_k", "top_k_served", "screened",
+        "cross_tokenizer", "top_k", "top_k_served", "screened", "judged",
     }  # fmt: skip

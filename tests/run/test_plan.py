@@ -222,6 +222,26 @@ def test_what_a_judge_costs_is_in_the_plan(recipe: Make) -> None:
     assert "at unknown cost (screen.judge.endpoint.price_per_million is not in the recipe)" in "\n".join(made.lines())
 
 
+def test_what_judges_of_the_evaluation_cost_is_in_the_plan(recipe: Make) -> None:
+    judge = {"endpoint": {**PRICED, "model": "referee"}, "license": "apache-2.0"}
+    section = {"judges": [judge], "rubric": "x" * 400, "max_new_tokens": 5}
+    made = plan(recipe(teacher={"endpoint": PRICED}, student=TEXT_STUDENT, evaluate={"judge": section}))
+    (line,) = [one for one in made.lines() if one.startswith("judge of the evaluation: ")]
+    held, longest = made.holdout_prompts, made.recipe.collect.max_new_tokens
+    questions = 2 * held + 2 * held  # both orders, and two scores
+    told = questions * 200 + 4 * (made.tokens.prompt - made.tokens.prompt_train)
+    least = (told + 6 * held + 2 * questions) * 1000 / 1e6
+    most = (told + 6 * held * longest + 2 * questions * 5) * 1000 / 1e6
+    assert f"referee is asked at most {questions:,} questions ({2 * held:,} about pairs" in line
+    assert f"for {usd(least)} to {usd(most)}" in line
+    unpriced = {"judges": [{**judge, "endpoint": {**ENDPOINT, "model": ENDPOINT["model"]}}]}
+    lines = "\n".join(
+        plan(recipe(teacher={"endpoint": ENDPOINT}, student=TEXT_STUDENT, evaluate={"judge": unpriced})).lines()
+    )
+    assert "at unknown cost (price_per_million of its endpoint is not in the recipe)" in lines
+    assert "is not independent: it is the teacher itself; the report flags it" in lines
+
+
 def test_terms_that_stop_are_in_the_plan(recipe: Make) -> None:
     endpoint = {"base_url": "https://api.openai.com/v1", "model": "gpt-4.1"}
     made = plan(

@@ -15,7 +15,7 @@ def theirs(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
 
     def loss(at: np.ndarray) -> float:
         z = at[0] + at[1] * x
-        return float((np.logaddexp(0, z) - y * z).sum() + 0.5 * at[1] ** 2 / 2.5**2)
+        return float((np.logaddexp(0, z) - y * z).sum() + 0.5 * at[1] ** 2 / 10**2)
 
     best = scipy.optimize.minimize(loss, np.zeros(2), method="BFGS", options={"gtol": 1e-9}).x
     return float(scipy.special.expit(best[0])), float(best[1])

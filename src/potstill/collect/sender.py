@@ -31,6 +31,7 @@ class Limits:
     prices: Prices | None
     budget_usd: float | None
     judge_prices: Prices | None = None  # of the judge whose earlier answers count against the budget too
+    budget: str = "collect.budget_usd"  # the key of the recipe that the budget stands in
 
 
 class _Stopped(Exception):
@@ -186,7 +187,7 @@ class Sender:
     def _budget_words(self, most: float) -> str:
         spent, budget = self._purse.spent_usd, self._limits.budget_usd
         return (
-            f"collect.budget_usd: {spent:.6g} USD of {budget:.6g} are spent, and the next request may cost up to "
+            f"{self._limits.budget}: {spent:.6g} USD of {budget:.6g} are spent, and the next request may cost up to "
             f"{most:.6g}; what is collected is kept, a larger budget goes on from here"
         )
 

@@ -2,6 +2,7 @@
 
 from potstill.config.conditions import FIGURES, Condition, parse_condition
 from potstill.config.evaluation import METRICS, Evaluate, OwnMetric, Task
+from potstill.config.judging import JUDGED, JudgeModel, Judging
 from potstill.config.lm_eval import LmEval
 from potstill.config.load import load_recipe, recipe_from
 from potstill.config.recipe import Recipe
@@ -40,6 +41,7 @@ from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Tr
 __all__ = [
     "FIGURES",
     "FIRST",
+    "JUDGED",
     "METRICS",
     "BatchFiles",
     "Collect",
@@ -53,6 +55,8 @@ __all__ = [
     "Growth",
     "HiddenStates",
     "Judge",
+    "JudgeModel",
+    "Judging",
     "LmEval",
     "Lora",
     "ModelStudent",

@@ -21,19 +21,20 @@ class Condition(Section):
     threshold: float
 
 
-def parse_condition(figure: str, text: str, task: Collection[str] = ()) -> Condition:
+def parse_condition(figure: str, text: str, task: Collection[str] = (), judged: Collection[str] = ()) -> Condition:
     """Read one line of `accept:`. Baselines' figures are written `initial_student.kl_nats`.
 
     `task` are the metrics that the recipe asks for against references: each is a figure of the student, of baselines
     and of the teacher (`teacher.exact_match`), and one of retention (`retention.exact_match`).
+    `judged` are the names of the figures that the recipe's judges give, whole.
     Raises ValueError in one line for a figure that there is not, and for what is no condition.
     """
     model, _, name = figure.rpartition(".")
     known = (name in FIGURES and model in ("", *_BASELINES)) or (
         name in task and model in ("", "retention", "teacher", *_BASELINES)
     )
-    if not (known or is_lm_eval_figure(figure)):
-        there = ", ".join((*FIGURES, *task, *(f"retention.{one}" for one in task)))
+    if not (known or figure in judged or is_lm_eval_figure(figure)):
+        there = ", ".join((*FIGURES, *task, *(f"retention.{one}" for one in task), *judged))
         more = "" if task else "; evaluate.task gives figures against references"
         raise ValueError(f"accept: no figure is called {figure!r}; there are {there}{more}")
     operator, _, number = text.strip().partition(" ")

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from potstill.config.conditions import FIGURES
+from potstill.config.judging import OF_BASELINES, SCORED, Judging
 from potstill.config.lm_eval import LmEval
 from potstill.config.sections import Section
 
@@ -90,7 +91,7 @@ class Task(Section):
 class Evaluate(Section):
     """What is measured on the held-out prompts."""
 
-    judge: None = None
+    judge: Judging | None = None
     task: Task | None = None
     lm_eval: LmEval | None = None
     baselines: tuple[Literal["initial_student", "fine_tuning"], ...] = ("initial_student",)
@@ -103,3 +104,13 @@ class Evaluate(Section):
     def task_metrics(self) -> tuple[str, ...]:
         """The metrics against references; none without evaluate.task."""
         return self.task.names if self.task is not None else ()
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The figures that judges give, those of baselines and of the teacher included; none without evaluate.judge."""
+        if self.judge is None:
+            return ()
+        own = self.judge.figures
+        scored = tuple(f"{of}.{SCORED}" for of in ("teacher", "retention")) if SCORED in own else ()
+        compared = [name for name in own if name in OF_BASELINES] if self.judge.baselines else []
+        return (*own, *scored, *(f"{of}.{name}" for of in self.baselines for name in compared))

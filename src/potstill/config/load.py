@@ -1,6 +1,6 @@
 """From a recipe file to a checked recipe, and from what is wrong with it to one line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from potstill.config.evaluation import Task
+from potstill.config.judging import Judging
 from potstill.config.recipe import Recipe
 from potstill.config.requests import read_files
 from potstill.config.sections import ModelStudent, PrunedStudent, ScratchStudent, Teacher
@@ -107,6 +108,8 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
         for name in ("licence_files", "notice_files")
     }
     evaluate = recipe.evaluate
+    if evaluate.judge is not None:
+        evaluate = evaluate.model_copy(update={"judge": _placed_judging(evaluate.judge, base, reference)})
     if evaluate.task is not None:
         evaluate = evaluate.model_copy(update={"task": _placed_task(evaluate.task, base)})
     if evaluate.lm_eval is not None:
@@ -123,6 +126,14 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
         "terms": terms,
     }
     return recipe.model_copy(update=update)
+
+
+def _placed_judging(judging: Judging, base: Path, reference: Callable[[str], str]) -> Judging:
+    judges = tuple(
+        one if one.model is None else one.model_copy(update={"model": reference(one.model)}) for one in judging.judges
+    )
+    calibration = base / judging.calibration if judging.calibration is not None else None
+    return judging.model_copy(update={"judges": judges, "calibration": calibration})
 
 
 def _placed_task(task: Task, base: Path) -> Task:

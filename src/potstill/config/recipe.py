@@ -57,7 +57,7 @@ class Recipe(Section):
         evaluate = given.data.get("evaluate")
         if isinstance(evaluate, Evaluate):  # a wrong section has its own error
             for figure, text in accept.items():
-                parse_condition(figure, text, evaluate.task_metrics)
+                parse_condition(figure, text, evaluate.task_metrics, evaluate.judged)
             check_figures(accept, evaluate.lm_eval)
         return accept
 

@@ -15,22 +15,26 @@ MIN_PROMPTS: Final = 20  # with fewer held-out prompts nothing is concluded abou
 EXIT_CODES: Final = {"ship": 0, "no ship": 3, "inconclusive": 5}
 
 
-def decide(figures: Mapping[str, Figure], accept: Mapping[str, str], task: Collection[str] = ()) -> dict[str, Any]:
+def decide(
+    figures: Mapping[str, Figure], accept: Mapping[str, str], task: Collection[str] = (), judged: Collection[str] = ()
+) -> dict[str, Any]:
     """The decision in one word, with its exit code, its reason in one sentence and each condition's outcome.
 
     A condition is met ("yes") when the whole interval lies on the right side of the threshold, missed ("no") when
     the whole interval lies on the wrong side, and "undecided" otherwise; then `needed_n` says how many cases would
     decide it. *ship*: all are met. *no ship*: any is missed. *inconclusive*: the rest. A figure without an interval
     (an exact ratio of sizes) is decided on its value. A figure that was not measured is undecided, and so is a figure
-    over prompts (fidelity, and the metrics of the recipe's `task`) from fewer than 20 prompts or without an interval.
+    over prompts (fidelity, the metrics of the recipe's `task`, what its judges say: `judged`) from fewer than 20 of
+    them or without an interval.
 
     Where `accept:` asks nothing there is nothing to decide: the word is "inconclusive", the exit code 0.
     Raises ValueError on a condition that `config.parse_condition` refuses.
     """
-    asked = [parse_condition(name, text, task) for name, text in accept.items()]
+    asked = [parse_condition(name, text, task, judged) for name, text in accept.items()]
     over_prompts = {*FIDELITY, *task}
     conditions = [
-        _outcome(one, figures.get(one.figure), one.figure.rpartition(".")[2] in over_prompts) for one in asked
+        _outcome(one, figures.get(one.figure), one.figure in judged or one.figure.rpartition(".")[2] in over_prompts)
+        for one in asked
     ]
     if not conditions:
         reason = "the recipe's accept: asks nothing"

@@ -114,3 +114,42 @@ TASK: Final[Mapping[str, Wording]] = {
         "macro-F1", "F1 of each label, averaged over labels: rare labels weigh as much as frequent ones.", "share"
     ),
 }
+
+# Figures of judges (the recipe's evaluate.judge); not there without it.
+JUDGE: Final[Mapping[str, Wording]] = {
+    "judge.win_rate": Wording(
+        "judged win rate",
+        "How often judges prefer the student's answer to the teacher's, ties half. 50 % is as good as the teacher.",
+        "share",
+    ),
+    "judge.length_controlled_win_rate": Wording(
+        "length-controlled win rate",
+        "The win rate had both answers the same length: what is left when length is not rewarded.",
+        "share",
+    ),
+    "judge.corrected_win_rate": Wording(
+        "win rate corrected by people",
+        "The win rate that people would give, as far as their own labels tell how the judges err.",
+        "share",
+    ),
+    "judge.rubric_score": Wording(
+        "judged score", "What judges give an answer by the recipe's rubric. Higher is better.", "distance"
+    ),
+    "judge.position_consistency": Wording(
+        "steadiness of the judges",
+        "How often a judge gives the same verdict when the two answers change places. Low says that it goes by place.",
+        "share",
+    ),
+    "judge.unusable": Wording(
+        "replies without a verdict", "The share of the judges' replies that say nothing that can be read.", "share"
+    ),
+    "judge.kappa": Wording(
+        "agreement of the two judges", "Cohen's kappa: 1 is full agreement, 0 what chance would give.", "distance"
+    ),
+    "judge.alpha": Wording(
+        "agreement of the judges", "Krippendorff's alpha: 1 is full agreement, 0 what chance would give.", "distance"
+    ),
+    "judge.human_kappa": Wording(
+        "agreement of judges and people", "Cohen's kappa: 1 is full agreement, 0 what chance would give.", "distance"
+    ),
+}

@@ -68,7 +68,7 @@ def match_references(recipe: Recipe, task: Task, prompts: Sequence[Prompt]) -> R
 
 def _match(recipe: Recipe, task: Task, held: Sequence[Prompt]) -> tuple[References, Any]:
     """The references, and the prompt of the file's first row."""
-    wanted = _keys(held, recipe.prompts)
+    wanted = prompt_keys(held, recipe.prompts)
     found: dict[str, dict[str, str]] = {}  # prompt: its references and their places
     labels: dict[str, None] = dict.fromkeys(task.labels)
     prompt_field, first = task.prompt_field or recipe.prompts.field, None
@@ -80,7 +80,7 @@ def _match(recipe: Recipe, task: Task, held: Sequence[Prompt]) -> tuple[Referenc
         references = _texts(given, f"{place}: {task.reference_field}")
         _collect_labels(task, references, labels, place)
         first = asked if first is None else first
-        prompts = wanted.get(_key_of(asked, f"{place}: {prompt_field}"), ())
+        prompts = wanted.get(prompt_key(asked, f"{place}: {prompt_field}"), ())
         unmatched += not prompts
         empty += bool(prompts) and not references
         for prompt in prompts if references else ():
@@ -92,7 +92,7 @@ def _match(recipe: Recipe, task: Task, held: Sequence[Prompt]) -> tuple[Referenc
     return References(golds, tuple(labels), file, rows, unmatched, empty, len(held)), first
 
 
-def _keys(held: Sequence[Prompt], section: Prompts) -> dict[str, list[str]]:
+def prompt_keys(held: Sequence[Prompt], section: Prompts) -> dict[str, list[str]]:
     """Held-out prompts by what they say in their own turns, and by their hash."""
     wanted: dict[str, list[str]] = {}
     for prompt in held:
@@ -106,7 +106,7 @@ def _key(turns: Sequence[Message]) -> str:
     return content_hash([[one.role, same_text(one.content)] for one in turns])
 
 
-def _key_of(value: Any, where: str) -> str:
+def prompt_key(value: Any, where: str, setting: str = "evaluate.task.prompt_field") -> str:
     """The key of a row's prompt: a text, a prompt's hash, or messages, whose answer at the end is left aside."""
     if isinstance(value, str):
         plain = value.strip()
@@ -116,7 +116,7 @@ def _key_of(value: Any, where: str) -> str:
         turns = [Message(str(one.get("role")), str(one.get("content") or "")) for one in value]
         turns = [one for one in turns if one.role != "system"]
         return _key(turns[:-1] if turns and turns[-1].role == "assistant" else turns)
-    raise RecipeError(f"{where}: must be a prompt's text, its messages or its hash (evaluate.task.prompt_field)")
+    raise RecipeError(f"{where}: must be a prompt's text, its messages or its hash ({setting})")
 
 
 def _texts(value: Any, where: str) -> list[str]:

@@ -11,6 +11,7 @@ import jinja2
 from potstill.evaluate.decision import MIN_PROMPTS
 from potstill.evaluate.meanings import BASELINES, WORDING
 from potstill.evaluate.reporting.costs import costs_section
+from potstill.evaluate.reporting.judge import judge_section
 from potstill.evaluate.reporting.lm_eval import lm_eval_section
 from potstill.evaluate.reporting.progress import progress_section, unfinished_decision, unfinished_evaluation
 from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
@@ -92,6 +93,7 @@ def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
         "lm_eval": lm_eval_section(evaluation),
         "slices": slice_section(evaluation),
         "worst": worst_section(evaluation),
+        "judge": judge_section(evaluation, baselines),
         "models": models_table(models, across_tokenizers(evaluation)),
         "costs": costs_section(evaluation),
         "data": data_table(mapping(evaluation.get("data"))),

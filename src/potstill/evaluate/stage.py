@@ -27,6 +27,7 @@ from potstill.evaluate.fidelity import (
 )
 from potstill.evaluate.grading import TaskResult, grade_models
 from potstill.evaluate.held_out import HeldOut, held_out
+from potstill.evaluate.judging import AskJudge, judge_models
 from potstill.evaluate.lm_eval import measure_lm_eval
 from potstill.evaluate.models import exact, load_teachers, model_facts, own_answers, size_ratios, teacher_facts
 from potstill.evaluate.prompt_table import write_prompt_table
@@ -54,7 +55,7 @@ class _Subject:
     figures: dict[str, Figure]
 
 
-def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResult:
+def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: AskJudge | None = None) -> StageResult:
     """Measure, decide, and write evaluation.json and report.html."""
     references = _references(recipe, folder, reporter)
     teachers, teacher_folders = load_teachers(recipe, reporter)
@@ -83,6 +84,11 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         figures |= task.figures
     lm_eval = measure_lm_eval(recipe.evaluate, homes["student"], teacher_folder, reporter)
     figures |= lm_eval.figures if lm_eval is not None else {}
+    judged = None
+    if recipe.evaluate.judge is not None:
+        own = {name: one.answers for name, one in subjects.items()}
+        judged = judge_models(recipe, folder, held.answers, own, ask_judge, reporter)
+        figures |= judged.figures
     reporter.say("timing teacher and student in turn")
     figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
     untrained = subjects.get("initial_student")
@@ -90,7 +96,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
     slices = slices_of(scores, recipe.evaluate.seed)
     rows = slice_rows(scores, slices, recipe.evaluate)
     shown = _shown(held, subjects, task)
-    decision = decide(figures, recipe.accept, recipe.evaluate.task_metrics)
+    decision = decide(figures, recipe.accept, recipe.evaluate.task_metrics, recipe.evaluate.judged)
     evaluation = {
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,12 +117,13 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter) -> StageResul
         "seconds": stage_seconds(folder),
         **({"task": task.facts} if task is not None else {}),
         **({"lm_eval": lm_eval.facts} if lm_eval is not None else {}),
+        **({"judge": judged.facts} if judged is not None else {}),
     }
     table = write_prompt_table(folder, scores, slices)
     _write(folder / "evaluation.json", evaluation)
     write_report(folder)
     return StageResult(
-        ("evaluation.json", "report.html", table),
+        ("evaluation.json", "report.html", table, *(judged.files if judged is not None else ())),
         {
             "decision": decision["word"],
             "figures": {name: figure.value for name, figure in figures.items()},

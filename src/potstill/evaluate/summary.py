@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from potstill.config.lm_eval import is_lm_eval_figure
-from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, TASK, WORDING
+from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, JUDGE, TASK, WORDING
 
 NOT_MEASURED: Final = "not measured"
 _ONLY_ACROSS = ("unmatched_l1",)
-_WORDED: Final = {**WORDING, **TASK}
+_WORDED: Final = {**WORDING, **TASK, **JUDGE}
 
 
 def across_tokenizers(evaluation: Mapping[str, Any]) -> bool:
@@ -40,7 +40,7 @@ def figure_title(name: str) -> str:
         whose, _, task = name.rpartition(".")[0].partition("lm_eval.")
         metric = f"{name.rpartition('.')[2].replace('_', ' ')} in lm-eval's {task}"
         return {"": metric, "retention.": f"retention of {metric}"}.get(whose, f"{metric} of the teacher")
-    baseline, _, base = name.rpartition(".")
+    baseline, base = _parts(name)
     title = _WORDED[base].title if base in _WORDED else base.replace("_", " ")
     if baseline == "retention":
         return f"retention of {title}"
@@ -84,6 +84,7 @@ def summary_lines(evaluation: Mapping[str, Any]) -> list[str]:
     key: tuple[str, ...] = ("top1_agreement", "kl_nats", "chrf", "decode_speedup", "parameter_ratio")
     task = mapping(mapping(evaluation.get("task")).get("metrics"))
     key += tuple(f"{of}{name}" for name in task for of in ("", "retention."))
+    key += tuple(name for name in JUDGE if name in figures)
     names = [name for name in key if name in figures] + [name for name in conditions if name not in key]
     width = max((len(figure_title(name)) for name in names), default=0)
     for name in names:
@@ -123,8 +124,17 @@ def _asked(condition: Mapping[str, Any] | None) -> str:
     return f"  asked {asked(condition)}: {words.get(str(condition.get('met')), 'undecided')}"
 
 
+def _parts(name: str) -> tuple[str, str]:
+    """Whose figure it is, empty for the student's, and the figure: judge.win_rate is one, although it has a dot."""
+    of, _, rest = name.partition(".")
+    if name in _WORDED or rest in _WORDED:
+        return ("", name) if name in _WORDED else (of, rest)
+    model, _, base = name.rpartition(".")
+    return model, base
+
+
 def _style(name: str) -> str:
-    base = name.rpartition(".")[2]
+    base = _parts(name)[1]
     if name.startswith("retention."):
         return "share"
     return _WORDED[base].style if base in _WORDED else "distance"  # a metric of the user's own

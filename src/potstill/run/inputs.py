@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from potstill.config import Endpoint, LmEval, Recipe, Screen, Serving, Task, Teacher, Terms
+from potstill.config import Endpoint, Judging, LmEval, Recipe, Screen, Serving, Task, Teacher, Terms
 from potstill.run.markers import hash_of_all, hash_or_absent
 from potstill.run.record import plain
 from potstill.run.terms_stage import layers, permission_files, use_facts
@@ -13,7 +13,7 @@ from potstill.run.terms_stage import layers, permission_files, use_facts
 
 def terms(recipe: Recipe) -> Mapping[str, Any]:
     """Of the terms stage: the teachers, the facts of the use, and the gate's own decision."""
-    from potstill.terms import decide, own_rules
+    from potstill.terms import decide, kinship, own_rules
 
     # The decision itself is an input: newer rules redo the stage. Its warnings change with the calendar, so not they.
     decision = {name: value for name, value in asdict(decide(recipe)).items() if name != "warnings"}
@@ -21,11 +21,16 @@ def terms(recipe: Recipe) -> Mapping[str, Any]:
         del decision["about"]  # as it was before prompts could decide: a finished run stays finished
     several = [one.model_dump(mode="json", exclude={"weight", "tags"}) for one in recipe.more_teachers]
     judge = recipe.screen.judge
-    judged = (
+    judged: dict[str, Any] = (
         {"judge": judge.model_dump(mode="json", include={"license": True, "endpoint": {"base_url", "model"}})}
         if judge
         else {}
     )
+    judging = recipe.evaluate.judge
+    asked: Any = {"model": True, "license": True, "endpoint": {"base_url", "model"}}
+    if judging is not None:
+        of_each = {name: one.model_dump(mode="json", include=asked) for name, one in judging.named.items()}
+        judged |= {"evaluation_judges": [of_each, kinship(recipe)]}
     own = own_rules(recipe.terms.rules)
     return {
         "teacher": recipe.teacher.model_dump(mode="json", exclude={"weight", "tags"}),
@@ -142,7 +147,8 @@ def evaluate(recipe: Recipe) -> Mapping[str, Any]:
         "name": recipe.name,
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
         **_several(recipe, "model", "sha256", "weight", "tags"),
-        "evaluate": recipe.evaluate.model_dump(mode="json", exclude={"task", "lm_eval"}),
+        "evaluate": recipe.evaluate.model_dump(mode="json", exclude={"task", "lm_eval"})
+        | _judging_reads(recipe.evaluate.judge),
         "uses": sorted(recipe.collect.uses),
         "accept": dict(recipe.accept),
         **screened,
@@ -157,6 +163,22 @@ def _lm_eval_reads(section: LmEval) -> dict[str, Any]:
     return {
         "lm_eval": section.model_dump(mode="json", exclude={"python", "batch_size"}),
         "tasks": hash_of_all(included) if included is not None else None,
+    }
+
+
+def _judging_reads(judging: Judging | None) -> dict[str, Any]:
+    """What judges are asked, who they are and what they cost, not how servers are asked; and the people's preferences.
+
+    Without judges nothing is added to what the section says itself, as it was before there could be any.
+    """
+    if judging is None:
+        return {}
+    left_out: Any = {"judges", "batch_size", "budget_usd"}
+    asked: Any = {"model": True, "sha256": True, "endpoint": {"base_url", "model", "price_per_million", "extra_body"}}
+    return {
+        "judge": judging.model_dump(mode="json", exclude=left_out),
+        "judges": {name: one.model_dump(mode="json", include=asked) for name, one in judging.named.items()},
+        "calibration_file": hash_or_absent(judging.calibration) if judging.calibration is not None else None,
     }
 
 

@@ -15,7 +15,7 @@ from potstill.run.cost import Cost, Recorded, asking_prices, bounds, recorded
 from potstill.run.folder import default_folder, read_recipe
 from potstill.run.growing import describe_growth
 from potstill.run.inputs import questions
-from potstill.run.judging import describe_judging
+from potstill.run.judging import describe_evaluation_judges, describe_judging
 from potstill.run.lm_eval import check_lm_eval
 from potstill.run.needs import Needs, Tokens, estimate_needs
 from potstill.run.teachers import describe_teachers
@@ -62,6 +62,7 @@ class Plan:
     def lines(self) -> list[str]:
         """The plan in words."""
         tokens, asked = self.tokens, self.tokens.prompt * self.recipe.collect.answers_per_prompt
+        samples, held = self.recipe.collect.answers_per_prompt, tokens.prompt - tokens.prompt_train
         counted = "exact" if tokens.exact else f"estimated at {_CHARACTERS_PER_TOKEN} characters a token"
         split = f"{self.train_prompts:,} to train on, {self.holdout_prompts:,} held out"
         lines = [
@@ -75,6 +76,7 @@ class Plan:
             f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
             *self._scoring(),
             *describe_judging(self.recipe, self.requests, tokens.prompt),
+            *describe_evaluation_judges(self.recipe, self.holdout_prompts * samples, held * samples),
             f"cost: {self._cost()}",
             *self._needs(),
             *self.tokenizers,

@@ -43,6 +43,11 @@ def prepare_prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageRe
         from potstill.evaluate.lm_eval import check_tasks
 
         reporter.say(f"lm-eval {check_tasks(recipe.evaluate.lm_eval)} knows {', '.join(recipe.evaluate.lm_eval.tasks)}")
+    if recipe.evaluate.judge is not None and recipe.evaluate.judge.calibration is not None:
+        from potstill.evaluate.judging.labels import read_rows
+
+        rows, _ = read_rows(recipe.evaluate.judge.calibration)
+        reporter.say(f"evaluate.judge.calibration: {len(rows):,} preferences of people")
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,

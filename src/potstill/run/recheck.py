@@ -9,7 +9,7 @@ from potstill.config import Recipe
 from potstill.errors import PotstillError
 from potstill.run.folder import read_recipe
 from potstill.run.growing import writer_recipe
-from potstill.terms import Decision, decide, decide_judge
+from potstill.terms import Decision, decide, decide_judge, decide_judges
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ def _decisions(recipe: Recipe) -> Iterator[tuple[str, Decision]]:
     yield "the teacher's terms", decide(recipe)
     if (judged := decide_judge(recipe)) is not None:
         yield "the judge's terms", judged
+    for name, one in decide_judges(recipe).items():
+        yield f"the terms of the judge {name}", one
     if recipe.prompts.grow is not None and recipe.prompts.grow.model is not None:
         yield "the terms of who wrote prompts", decide(writer_recipe(recipe, recipe.prompts.grow, None))
 

@@ -115,7 +115,12 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
         case "evaluate":
             from potstill.evaluate import evaluate
 
-            return evaluate(recipe, folder, reporter)
+            if recipe.evaluate.judge is None:
+                return evaluate(recipe, folder, reporter)
+            from potstill.collect.judging import Judges
+            from potstill.terms import clear_judges
+
+            return evaluate(recipe, folder, reporter, Judges(recipe, clear_judges(recipe), folder, reporter).ask)
         case "export":
             from potstill.export import export
 

@@ -20,7 +20,7 @@ _FACTS = ("purpose", "competes_with_teacher_provider", "distributed", "commercia
 def pass_gate(recipe: Recipe) -> StageResult:
     """Ask for the Clearance. Raises TermsStopped where there is none, or where export would refuse later."""
     from potstill.export import check_before
-    from potstill.terms import clear, clear_judge, decide, decide_each, own_rules
+    from potstill.terms import clear, clear_judge, clear_judges, decide, decide_each, kinship, own_rules
 
     decision = decide(recipe)
     facts: dict[str, Any] = {**asdict(clear(recipe)), "url": decision.url, **_for_readers(recipe, decision)}
@@ -34,6 +34,13 @@ def pass_gate(recipe: Recipe) -> StageResult:
         facts["own_rules"] = own
     if judge := clear_judge(recipe):  # before anything is paid for, not when the answers are there
         facts["judge"] = {"model": judge.teacher, "verdict": judge.verdict, "rule": judge.rule, "reason": judge.reason}
+    if judges := clear_judges(recipe):
+        kin = kinship(recipe)
+        facts["evaluation_judges"] = [
+            {"name": name, "model": one.teacher, "verdict": one.verdict, "rule": one.rule, "reason": one.reason,
+             "kinship": kin.get(name)}
+            for name, one in judges.items()
+        ]  # fmt: skip
     # What export refuses for the terms' sake would otherwise stop the run after everything has been paid for.
     check_before(recipe, {**facts, "layers": layers(recipe)})
     recorded = [

@@ -10,13 +10,14 @@ from potstill.run.record import note, reopen
 from potstill.store.forgetting import foreign_rows, forget_rows, forget_scores
 from potstill.store.pilot import PILOT
 from potstill.store.prompts import StoredPrompts
-from potstill.store.scores import GROWN, JUDGEMENTS, SCORES, read_prices
+from potstill.store.scores import GROWN, JUDGEMENTS, JUDGING, SCORES, read_prices
 
 _AFTER = ("collect", "screen", "train", "evaluate", "export")
 # What later stages leave: texts of the rows stand in some of it, and the student has learned from them.
 _MADE = (
     "answers.parquet", "screening.parquet", "screening.json", "signals", "checkpoints", "student", "baselines",
-    "metrics.jsonl", "evaluation.json", "per_prompt.parquet", "report.html", "export", PILOT, "pilot.json",
+    "metrics.jsonl", "evaluation.json", "per_prompt.parquet", "judge_pairs.jsonl", "report.html", "export", PILOT,
+    "pilot.json",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ def forget_others(
         "answers.sqlite": foreign_rows(answers, prompts), JUDGEMENTS: foreign_rows(judged, prompts),
         f"{GROWN}/answers.sqlite": foreign_rows(grown, asked),
         f"{PILOT}/answers.sqlite": foreign_rows(folder / PILOT / "answers.sqlite", prompts),
+        **{f"{JUDGING}/{one.name}": foreign_rows(one, prompts) for one in sorted((folder / JUDGING).glob("*.sqlite"))},
     }  # fmt: skip
     table = folder / "prompts.parquet"
     had = {row["hash"] for row in StoredPrompts(table).rows("hash")} if table.is_file() else set()
@@ -46,6 +48,11 @@ def forget_others(
         kept = set()
         rows["answers.sqlite"] = foreign_rows(answers, kept)
     note(folder, "withdrawal", {"prompts": len(had - set(prompts)), "rows": rows})
+    judging = recipe.evaluate.judge
+    for path in sorted((folder / JUDGING).rglob("*.sqlite")):
+        one = judging.named.get(path.stem) if judging is not None else None
+        prices = one.endpoint.price_per_million if one is not None and one.endpoint is not None else None
+        forget_rows(path, kept, prices)
     for stage in _AFTER:
         reopen(folder, stage, "rows were withdrawn")
     endpoint = recipe.teacher.endpoint

@@ -11,9 +11,9 @@ from potstill.stats.intervals import statistic_of_weights
 
 Floats = NDArray[np.float64]
 
-# A normal prior on the slope with the scale that Gelman et al. 2008 recommend for standardised covariates; without one
-# it has no finite estimate where the covariate alone tells the outcomes apart.
-_PENALTY = 1 / 2.5**2
+# A normal prior on the slope so wide that it says next to nothing (a standard deviation of 10 in log-odds); without one
+# there is no finite estimate where the covariate alone tells the outcomes apart.
+_PENALTY = 1 / 10**2
 _STEPS, _LONGEST_STEP = 100, 2.0
 
 

@@ -18,6 +18,7 @@ SCORES = "scores.jsonl"  # in the run folder
 GROWN = "grown"  # in the run folder: the journal of the model that wrote prompts, see `run.growing`
 _PRICES = "prices.json"
 JUDGEMENTS = "judgements.sqlite"  # the journal of what a judge was asked about the answers
+JUDGING = "judging"  # in the run folder: journals of what the judges of evaluate: were asked, one a judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,9 @@ def spent_usd(folder: Path, journal: Journal, prices: Prices | None, judge_price
     judging = 0.0
     if (folder / JUDGEMENTS).is_file():
         with Journal(folder / JUDGEMENTS, read_only=True) as judgements:
-            judging = _answers_usd(judgements, judge_prices)
+            judging = answers_usd(judgements, judge_prices)
     scoring = Scores(folder / SCORES).spent_usd(prices)
-    return _answers_usd(journal, prices) + judging + scoring + spent_growing_usd(folder)
+    return answers_usd(journal, prices) + judging + scoring + spent_growing_usd(folder)
 
 
 def spent_growing_usd(folder: Path) -> float:
@@ -148,7 +149,7 @@ def spent_growing_usd(folder: Path) -> float:
     if not (folder / GROWN / "answers.sqlite").is_file():
         return 0.0
     with Journal(folder / GROWN / "answers.sqlite", read_only=True) as journal:
-        return _answers_usd(journal, read_prices(folder / GROWN))
+        return answers_usd(journal, read_prices(folder / GROWN))
 
 
 def write_prices(place: Path, prices: Prices | None) -> None:
@@ -166,7 +167,8 @@ def read_prices(place: Path) -> Prices | None:
     return Prices(**data) if data is not None else None
 
 
-def _answers_usd(journal: Journal, prices: Prices | None) -> float:
+def answers_usd(journal: Journal, prices: Prices | None) -> float:
+    """US dollars of every answer in a journal; of an unknown cost the most that it can have been."""
     return journal.spent_usd() + sum(most_usd(row.request["body"], prices) for row in journal.unpriced())
 
 

@@ -2,8 +2,12 @@
 
 from potstill.terms.decision import Decision
 from potstill.terms.gate import clear, decide, decide_each
-from potstill.terms.judge import clear_judge, decide_judge
+from potstill.terms.judge import clear_judge, clear_judges, decide_judge, decide_judges
+from potstill.terms.kinship import kinship
 from potstill.terms.rule_files import own_rules
 from potstill.terms.rules import Rule, rules
 
-__all__ = ["Decision", "Rule", "clear", "clear_judge", "decide", "decide_each", "decide_judge", "own_rules", "rules"]
+__all__ = [
+    "Decision", "Rule", "clear", "clear_judge", "clear_judges", "decide", "decide_each", "decide_judge",
+    "decide_judges", "kinship", "own_rules", "rules",
+]  # fmt: skip

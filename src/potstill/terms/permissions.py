@@ -73,7 +73,11 @@ def permission_warnings(recipe: Recipe, findings: list[Finding], today: date) ->
                 f"{found.by_permission}.granted_by does not name {found.layer.owner}; make sure that it may permit this"
             )
     # A judge and a model that writes prompts pass the gate by themselves; their owners' permissions are not idle.
-    others = recipe.screen.judge is not None or (recipe.prompts.grow is not None and recipe.prompts.grow.model)
+    others = (
+        recipe.screen.judge is not None
+        or recipe.evaluate.judge is not None
+        or (recipe.prompts.grow is not None and recipe.prompts.grow.model)
+    )
     for field, permission in given.items():
         if _over(permission, today):
             warnings.append(f"{field} ran out on {permission.expires} and clears nothing")
