@@ -25,11 +25,12 @@ CLASS = replace(
     [
         (CAMPAIGN, None),
         (CLASS, "a class or an office"),
-        (replace(CLASS, p_conduct=0.01), None),
+        (replace(CLASS, p_conduct=0.001), None),
         (replace(CLASS, exchanges=500.0), None),
         (replace(CAMPAIGN, repeats=0.9), "repeated prompts"),
         (replace(CAMPAIGN, one_payer=True), None),
         (replace(CAMPAIGN, one_payer=True, p_conduct=0.4), "one paying customer"),
+        (replace(CAMPAIGN, one_payer=True, families=frozenset({"payment", "conduct"})), "one paying customer"),
         (replace(CAMPAIGN, families=frozenset({"content", "timing"})), "shared software"),
         (replace(CAMPAIGN, families=frozenset({"content", "timing"}), takes_over=True), None),
     ],
@@ -60,7 +61,7 @@ def test_actions_grow_with_witnesses(
 def test_groups_that_overlap_are_one_campaign_through_others_too() -> None:
     def group(*members: int) -> Tied:
         candidate = Candidate("payment", members, Link("payment", ("a", "b"), "", 1))
-        return Tied(Finding(candidate, {}, 0.0, 0.0), members, {"payment": members})
+        return Tied(Finding(candidate, {}, 0.0, 0.0, 1), members, {"payment": members})
 
     parts = [group(1, 2, 3), group(8, 9), group(5, 6, 7, 4), group(3, 30, 31, 32), group(2, 3, 5, 6)]
     found = sorted(sorted({at for part in one for at in part.members}) for one in merged(parts))

@@ -7,10 +7,16 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.stats import binomtest
 
-from potstill.guard.cases.permutation import Alike, Exchangeable, Sets, Shared, Total
+from potstill.guard.cases.permutation import Exchangeable, Linked, Sets, Shared, Total
 
 RNG = np.random.default_rng(17)
 BLOCK = np.repeat([0, 1, 2], [60, 30, 25])
+
+
+def graph(rng: np.random.Generator) -> csr_array:
+    """Everybody is a little alike, and those of one block much more."""
+    alike = rng.random((115, 115)) + 4 * (BLOCK[:, None] == BLOCK)
+    return csr_array(np.triu(alike, 1) + np.triu(alike, 1).T)
 
 
 def group(rng: np.random.Generator) -> list[int]:
@@ -19,16 +25,14 @@ def group(rng: np.random.Generator) -> list[int]:
     return [int(at) for at in np.concatenate(found)]
 
 
-@pytest.mark.parametrize("statistic", ["total", "alike"])
+@pytest.mark.parametrize("statistic", ["total", "linked"])
 def test_p_is_uniform_where_nothing_joins_a_group(statistic: str) -> None:
     rng = np.random.default_rng(4)
     blocks = Exchangeable(BLOCK)
     values = []
     for _ in range(300):
         # Blocks differ by far: a test that forgot them would find evidence everywhere, or nowhere.
-        of = Total(rng.random(115) + 5 * BLOCK) if statistic == "total" else Alike.among(
-            (rng.normal(size=(115, 8)) + 3 * BLOCK[:, None]).astype(np.float32)
-        )  # fmt: skip
+        of = Total(rng.random(115) + 5 * BLOCK) if statistic == "total" else Linked(graph(rng))
         values.append(blocks.p_value(of, group(rng), 499, rng))
     for level in (0.02, 0.05, 0.1, 0.25, 0.5):
         assert binomtest(sum(p <= level for p in values), 300, level).pvalue > 0.01
@@ -64,20 +68,18 @@ def test_stopping_early_is_the_share_of_hits_until_then() -> None:
 
 
 def test_statistics_are_their_sums_over_pairs() -> None:
-    vectors = RNG.normal(size=(6, 4)).astype(np.float32)
+    alike = np.triu(RNG.random((6, 6)), 1)
     holds = (RNG.random((6, 5)) < 0.6).astype(np.float32)
     bits = np.arange(1.0, 6.0)
     for members in ([0, 2, 5], [1, 4], [0, 1, 2, 3, 4, 5]):
         pairs = [(a, b) for at, a in enumerate(members) for b in members[at + 1 :]]
         sets = Sets.of(np.asarray([members]), 6)
-        assert Alike.among(vectors).of(sets)[0] == pytest.approx(
-            sum(vectors[a] @ vectors[b] for a, b in pairs), abs=1e-5
-        )
+        assert Linked(csr_array(alike + alike.T)).of(sets)[0] == pytest.approx(sum(alike[a, b] for a, b in pairs))
         shared = sum(float((holds[a] * holds[b]) @ bits) for a, b in pairs)
         assert Shared(csr_array(holds), bits).of(sets)[0] == pytest.approx(shared)
 
 
-@pytest.mark.parametrize("size", [2, 5, 30])
+@pytest.mark.parametrize("size", [2, 5, 8, 30])
 def test_every_set_of_a_block_is_as_likely(size: int) -> None:
     blocks = Exchangeable(np.zeros(40, np.intp))
     sets = blocks.draws(list(range(size)), 4_000, np.random.default_rng(2))

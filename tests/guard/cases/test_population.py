@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from potstill.guard.cases.families import FAMILY_OF, INNOCENT, KINDS_OF, SHOWS, TIES, together
+from potstill.guard.cases.families import FAMILY_OF, INNOCENT, KINDS_OF, SHOWS, TIES, clauses, independent, together
 from potstill.guard.cases.population import _blocks, conformal
 from potstill.guard.needs import KINDS
 
@@ -38,14 +38,25 @@ def test_every_block_has_twenty_or_is_what_is_left() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "independent"),
     [
-        ("payment", "content", True), ("origin", "timing", True), ("signup", "conduct", True),
+        ("payment", "content", True), ("origin", "timing", True), ("signup", "conduct", False),
         ("content", "timing", True), ("timing", "conduct", True), ("payment", "signup", False),
         ("origin", "payment", False), ("content", "conduct", False), ("timing", "timing", False),
+        ("origin", "conduct", False), ("payment", "conduct", True), ("software", "timing", False),
     ],
 )  # fmt: skip
 def test_two_kinds_have_to_be_independent_and_one_a_behaviour(one: str, other: str, independent: bool) -> None:
     assert together(one, other) is independent  # type: ignore[arg-type]
     assert together(other, one) is independent  # type: ignore[arg-type]
+
+
+def test_what_makes_evidence_of_a_group() -> None:
+    every = list(KINDS_OF)
+    assert clauses("payment", every) == [("content",), ("timing",), ("conduct",)]
+    assert clauses("origin", every) == [("content",), ("timing",), ("payment", "conduct")]
+    assert clauses("content", every) == [("payment",), ("origin",), ("signup",), ("timing",)]
+    assert clauses("content", ["conduct"]) == []
+    assert independent(("origin", "payment", "conduct"))
+    assert not independent(("origin", "payment", "signup"))
 
 
 def test_every_family_explains_itself_and_its_kinds_exist() -> None:

@@ -12,7 +12,7 @@ from potstill.guard.cases.case import Case, Outcome
 from potstill.guard.cases.contents import Contents, contents
 from potstill.guard.cases.customers import Customers
 from potstill.guard.cases.explanations import Traits, explanation
-from potstill.guard.cases.families import FAMILY_OF, Family
+from potstill.guard.cases.families import FAMILY_OF, Family, independent
 from potstill.guard.cases.findings import Finding, How, Tied, merged, tied
 from potstill.guard.cases.gathered import Gathered
 from potstill.guard.cases.permutation import Total
@@ -120,7 +120,7 @@ def _case(
     traits = _traits(group, frozenset(families), p_conduct, gathered)
     innocent = explanation(traits) if best.q_value <= how.level else None
     outcome: Outcome = "evidence"
-    if best.q_value > how.level or len(families) < 2 or innocent is not None:
+    if best.q_value > how.level or not independent(families) or innocent is not None:
         outcome = "no evidence"
     elif usage.exchanges < how.least_exchanges:
         outcome = "not enough data"

@@ -8,7 +8,7 @@ import numpy as np
 from potstill.guard.cases.families import Family
 from potstill.guard.cases.findings import How, examine, tied
 from potstill.guard.cases.gathered import Gathered, Question
-from potstill.guard.cases.permutation import Alike, Numbers, Shared, Total
+from potstill.guard.cases.permutation import Linked, Numbers, Shared, Total
 from potstill.stats import clopper_pearson
 
 
@@ -69,7 +69,7 @@ def _shuffled(gathered: Gathered, rng: np.random.Generator) -> Gathered:
     back = {family: np.argsort(place) for family, place in places.items()}
     population = replace(gathered.population, score=gathered.population.score[back["conduct"]])
     return replace(
-        gathered, population=population, candidates=candidates, activity=gathered.activity[back["timing"]],
+        gathered, population=population, candidates=candidates,
         questions=[_moved(one, back[one.family]) for one in gathered.questions],
     )  # fmt: skip
 
@@ -78,8 +78,8 @@ def _moved(question: Question, back: Numbers) -> Question:
     match question.statistic:
         case Shared(holds, bits):
             return replace(question, statistic=Shared(holds[back], bits))
-        case Alike(vectors, norms):
-            return replace(question, statistic=Alike(vectors[back], norms[back]))
+        case Linked(alike):
+            return replace(question, statistic=Linked(alike[back][:, back]))
         case Total(scores):
             return replace(question, statistic=Total(scores[back]))
         case other:

@@ -39,6 +39,7 @@ class Explanation:
 
 
 _ORDINARY: Final = 0.05  # p of conduct above which it is that of others
+_NOT_EXTREME: Final = 0.005  # and above which a class, all of it new and at one task, may still be one
 
 
 def _ordinary(traits: Traits) -> bool:
@@ -54,17 +55,19 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
     ),
     Explanation(
         "a class or an office",
-        "they work by day, take no more than others do, and use the API as others of their plan: people who share a "
-        "place and a task",
+        "they work by day, take no more than others do, and use the API much as others of their plan: people who share "
+        "a place and a task",
         lambda traits: (
-            _ordinary(traits) and traits.hours_of_day is not None and traits.hours_of_day <= 14
+            (traits.p_conduct is None or traits.p_conduct > _NOT_EXTREME)
+            and traits.hours_of_day is not None and traits.hours_of_day <= 14
             and traits.exchanges <= 2 * traits.usual_exchanges
         ),
     ),
     Explanation(
         "one paying customer",
-        "one payment joins all of them, and they use the API as others of their plan: a company with several accounts",
-        lambda traits: _ordinary(traits) and traits.one_payer,
+        "one payment joins all of them, and they use the API as others of their plan, or have nothing else in common: "
+        "a company with several accounts, or a reseller",
+        lambda traits: traits.one_payer and (_ordinary(traits) or traits.families <= {"payment", "conduct"}),
     ),
     Explanation(
         "shared software",

@@ -1,19 +1,20 @@
 """Which candidates have something else in common beyond chance, and who in them shows both."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from potstill.guard.cases.families import Family, together
-from potstill.guard.cases.gathered import ALIKE, Candidate, Gathered, Question
-from potstill.guard.cases.permutation import Numbers, Shared
+from potstill.guard.cases.families import Family, clauses, independent
+from potstill.guard.cases.gathered import Candidate, Gathered, Question
+from potstill.guard.cases.permutation import Floats, Numbers, Total
 from potstill.guard.cases.population import Population
 from potstill.stats import benjamini_hochberg
 
-_TIED_BITS: Final = 2.0
+_OUTSIDERS: Final = 0.01  # of all, that may be as near to a group as one of its members
+_MOST_OF_A_FAMILY: Final = 2  # questions: co-activation and failover
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,10 @@ class Finding:
     """What asking came to for one candidate."""
 
     candidate: Candidate
-    p_values: dict[str, float]  # by question, of the kinds that are independent of the candidate's own
-    p_value: float  # the smallest of them times their number, at most 1
+    p_values: dict[str, float]  # by question
+    p_value: float  # of the clause that holds best, times `times`, at most 1
     smallest_p: float  # that it could have come to
+    times: int  # how many chances it had: clauses, and questions of a family
     q_value: float = 1.0  # adjusted across all candidates
 
 
@@ -41,22 +43,33 @@ def examine(gathered: Gathered, how: How) -> list[Finding]:
     """Every candidate with its p-values; none of them depends on which others are tested, but for `q_value`."""
     found = [_answered(at, one, gathered, how) for at, one in enumerate(gathered.candidates)]
     adjusted = benjamini_hochberg([one.p_value for one in found]).tolist() if found else []
-    return [
-        Finding(one.candidate, one.p_values, one.p_value, one.smallest_p, q)
-        for one, q in zip(found, adjusted, strict=True)
-    ]
+    return [replace(one, q_value=q) for one, q in zip(found, adjusted, strict=True)]
 
 
 def _answered(at: int, candidate: Candidate, gathered: Gathered, how: How) -> Finding:
     blocks = gathered.population.blocks
-    asked = [one for one in gathered.questions if together(candidate.family, one.family)]
+    asked = [one for one in gathered.questions if one.family != candidate.family]
+    wanted = clauses(candidate.family, dict.fromkeys(one.family for one in asked))
+    named = {family for clause in wanted for family in clause}
+    asked = [one for one in asked if one.family in named]
     rng = np.random.default_rng([how.seed, at])
     found = blocks.p_values([one.statistic for one in asked], candidate.members, how.permutations, rng)
     p_values = {one.name: p for one, p in zip(asked, found, strict=True)}
-    times = max(len(asked), 1)
+    of_family = by_family(p_values, gathered)
+    # Of two families that have to hold both, the larger p counts.
+    p_value = min((max(of_family[family] for family in clause) for clause in wanted), default=1.0)
+    times = max(len(wanted), 1) * _MOST_OF_A_FAMILY
     smallest = blocks.smallest_p(candidate.members, how.permutations)
-    p_value = min(1.0, times * min(p_values.values(), default=1.0))
-    return Finding(candidate, p_values, p_value, min(1.0, times * smallest))
+    return Finding(candidate, p_values, min(1.0, times * p_value), min(1.0, times * smallest), times)
+
+
+def by_family(p_values: Mapping[str, float], gathered: Gathered) -> dict[Family, float]:
+    """The smallest p-value of each family's questions."""
+    found: dict[Family, float] = {}
+    for one in gathered.questions:
+        if one.name in p_values:
+            found[one.family] = min(found.get(one.family, 1.0), p_values[one.name])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +84,39 @@ class Tied:
 def tied(finding: Finding, gathered: Gathered, how: How) -> Tied | None:
     """Who of a candidate stays: a group may be beyond chance because of some of it, and the others are let go.
 
-    A member shows a kind of evidence where it shares a value with another member, or is active together with one, or
-    lies in the upper half of its block by its conduct. Only kinds count that the group's own test has found. None where
-    fewer than two stay.
+    A member shows a kind of evidence where it shares more with the other members, or is active with them more, than all
+    but one in a hundred outside; or where it lies in the upper half of its block by its conduct. Only kinds count that
+    the group's own test has found. None where fewer than two stay.
     """
-    times = max(len(finding.p_values), 1)
-    shown: dict[Family, set[int]] = {}
+    own = finding.candidate.family
+    shown: dict[Family, set[int]] = {own: set(finding.candidate.members)}
     for question in gathered.questions:
-        if finding.p_values.get(question.name, 1.0) * times <= how.level:
-            shown.setdefault(question.family, set()).update(_showing(question, finding.candidate.members, gathered))
-    stay = tuple(sorted(set().union(*shown.values()))) if shown else ()
+        if finding.p_values.get(question.name, 1.0) * finding.times <= how.level:
+            found = _showing(question, finding.candidate.members, gathered)
+            shown.setdefault(question.family, set()).update(found)
+    stay = {at for at in finding.candidate.members if independent(family for family, who in shown.items() if at in who)}
     if len(stay) < 2:
         return None
-    families = {family: tuple(sorted(who)) for family, who in shown.items() if len(who) > 1}
-    return Tied(finding, stay, {finding.candidate.family: stay, **families}) if families else None
+    families = {family: tuple(sorted(who & stay)) for family, who in shown.items() if len(who & stay) > 1}
+    return Tied(finding, tuple(sorted(stay)), families) if independent(families) else None
 
 
 def _showing(question: Question, members: Sequence[int], gathered: Gathered) -> list[int]:
     at = np.asarray(members, np.intp)
-    if isinstance(question.statistic, Shared):
-        held = question.statistic.holds[at]
-        often = (held.sum(axis=0) > 1) & (question.statistic.bits >= _TIED_BITS)
-        shows = held @ often.astype(np.float32) > 0
-    elif question.name == "coactivation":
-        alike = gathered.activity[at] @ gathered.activity[at].T
-        np.fill_diagonal(alike, 0)
-        shows = alike.max(axis=1) >= ALIKE
-    else:
+    if isinstance(question.statistic, Total):
         shows = _upper_half(at, gathered.population)
+    else:
+        shows = _closer_than_others(question.statistic.ties(at), at)
     found: list[int] = at[shows].tolist()
     return found
+
+
+def _closer_than_others(ties: Floats, members: Numbers) -> NDArray[np.bool_]:
+    """Which members have more to do with the rest of the group than 99 in 100 of those outside."""
+    outside = np.delete(ties, members)
+    mine = ties[members]
+    nearer = len(outside) - np.searchsorted(np.sort(outside), mine, "left")
+    return (mine > 0) & (nearer <= _OUTSIDERS * len(outside))
 
 
 def _upper_half(members: Numbers, everybody: Population) -> NDArray[np.bool_]:
@@ -109,7 +125,7 @@ def _upper_half(members: Numbers, everybody: Population) -> NDArray[np.bool_]:
 
 
 def merged(found: list[Tied]) -> list[list[Tied]]:
-    """Candidates that overlap are one campaign: two customers in common, or half of the smaller one."""
+    """Candidates that overlap are one campaign: half of the smaller one in common, and two customers at least."""
     groups: list[tuple[set[int], list[Tied]]] = []
     for one in found:
         mine, parts = set(one.members), [one]
@@ -124,4 +140,4 @@ def merged(found: list[Tied]) -> list[list[Tied]]:
 
 def _overlap(one: set[int], other: set[int]) -> bool:
     common = len(one & other)
-    return common >= 2 or 2 * common >= min(len(one), len(other))
+    return common >= 2 and 2 * common >= min(len(one), len(other))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from potstill.guard.cases.families import FAMILY_OF, Family
-from potstill.guard.cases.permutation import Alike, Shared, Statistic, Total
+from potstill.guard.cases.permutation import Linked, Shared, Total
 from potstill.guard.cases.population import Population, matrix, population
 from potstill.guard.evidence.accounts import account_features, shared_links
 from potstill.guard.evidence.coactivation import Coactivity, coactivity
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 LEAST_BITS: Final = 2.0  # of a link: what more than a quarter of all customers share joins nobody
 _SHARE: Final = 0.05  # of all customers in a group, at most; of few customers, twenty
 ALIKE: Final = 0.2  # of two accounts' activity
-_WIDTH: Final = 128  # numbers of activity that sets are compared by
 _PAIRS: Final = ("payment", "key", "near_duplicates", "templates", "coactivation", "failover")  # two are a group
 
 
@@ -32,7 +31,7 @@ class Question:
 
     name: str
     family: Family
-    statistic: Statistic
+    statistic: Shared | Linked | Total
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,6 @@ class Gathered:
     links: list[Link]
     candidates: list[Candidate]
     questions: list[Question]
-    activity: NDArray[np.float32]  # (N, 512) sketches; zeros where there is too little activity
     features: pa.Table
 
 
@@ -61,16 +59,12 @@ def gather(connection: "DuckDBPyConnection") -> Gathered:
     features = account_features(connection)
     everybody = population(features, connection)
     links = [*shared_links(connection), *_wording_links(everybody)]
-    activity = coactivity(connection)
-    links += _groups(activity)
+    pairs = _pairs(coactivity(connection), everybody)
+    links += _groups(pairs, everybody)
     count = len(everybody.names)
     most = max(_SHARE * count, 20)
     usable = [link for link in links if _bits(link, count) >= LEAST_BITS and len(link.accounts) <= most]
-    sketches = np.zeros((count, 512), np.float32)
-    if activity is not None:
-        sketches[[everybody.number[name] for name in activity.names]] = activity.sketch
-    questions = _questions(usable, everybody, sketches)
-    return Gathered(everybody, usable, _candidates(usable, everybody), questions, sketches, features)
+    return Gathered(everybody, usable, _candidates(usable, everybody), _questions(usable, everybody, pairs), features)
 
 
 def _bits(link: Link, customers: int) -> float:
@@ -91,35 +85,44 @@ def _wording_links(everybody: Population, least: int = 5, share: float = 0.05) -
             yield Link("phrasing", names, family, int(counts[found].sum()), strength_bits=bits)
 
 
-def _groups(activity: Coactivity | None) -> list[Link]:
-    """A link for every group that coactive pairs hold together."""
+def _pairs(activity: Coactivity | None, everybody: Population) -> Any:
+    """How alike the activity of customers is, a sparse matrix of those that are alike enough."""
+    from scipy.sparse import csr_array
+
+    count = len(everybody.names)
     if activity is None:
-        return []
-    from scipy.sparse import coo_array
+        return csr_array((count, count), dtype=np.float32)
+    place = numbers(activity.names, everybody)  # both are in the order of names
+    found = list(activity.pairs(ALIKE))
+    one, other = (place[np.asarray([pair[at] for pair in found], np.intp)] for at in range(2))
+    alike = np.asarray([pair[2] for pair in found], np.float32)
+    half = csr_array((alike, (one, other)), shape=(count, count))
+    return csr_array(half + half.T)
+
+
+def _groups(pairs: Any, everybody: Population) -> list[Link]:
+    """A link for every group that coactive pairs hold together."""
     from scipy.sparse.csgraph import connected_components
 
-    pairs = list(activity.pairs(ALIKE))
-    one, other = (np.asarray([pair[at] for pair in pairs], np.intp) for at in range(2))
-    count = len(activity.names)
-    graph = coo_array((np.ones(len(pairs)), (one, other)), shape=(count, count))
-    _, group = connected_components(graph, directed=False)
-    bins = np.bincount(group[one], [pair[3] for pair in pairs], minlength=count) if pairs else np.zeros(count)
+    if not pairs.nnz:
+        return []
+    _, group = connected_components(pairs, directed=False)
     found = []
     for number in np.flatnonzero(np.bincount(group) > 1).tolist():
-        names = tuple(sorted(activity.names[at] for at in np.flatnonzero(group == number)))
-        found.append(Link("coactivation", names, "", int(bins[number]), similarity=ALIKE))
+        members = np.flatnonzero(group == number)
+        names = tuple(everybody.names[at] for at in members)
+        found.append(Link("coactivation", names, "", int(pairs[members].nnz) // 2, similarity=ALIKE))
     return found
 
 
-def _questions(links: list[Link], everybody: Population, sketches: NDArray[np.float32]) -> list[Question]:
+def _questions(links: list[Link], everybody: Population, pairs: Any) -> list[Question]:
     found = []
     for name in ("payment", "origin", "signup", "content", "failover"):
         mine = [link for link in links if name in (FAMILY_OF[link.kind], link.kind)]
         if mine:
             found.append(Question(name, FAMILY_OF[mine[0].kind], _shared(mine, everybody)))
-    if sketches.any():
-        folded = sketches.reshape(len(sketches), -1, _WIDTH).sum(axis=1)
-        found.append(Question("coactivation", "timing", Alike.among(folded)))
+    if pairs.nnz:
+        found.append(Question("coactivation", "timing", Linked(pairs)))
     if everybody.varies:
         found.append(Question("conduct", "conduct", Total(everybody.score)))
     return found

@@ -15,7 +15,7 @@ _STOP: Final = 20  # permutations that reach the observed value, after which no 
 _FIRST: Final = 100
 _ENTRIES: Final = 500_000  # customers in the sets that are looked at at a time
 _ALWAYS: Final = 9_999  # permutations, however large the group is
-_IN_ALL: Final = 1_000_000  # customers in all sets of a group, beyond that
+_IN_ALL: Final = 500_000  # customers in all sets of a group, beyond that
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +57,28 @@ class Shared:
         found: Floats = counts @ self.bits
         return found
 
+    def ties(self, members: Numbers) -> Floats:
+        """What everybody (customers,) shares with the members other than itself, in bits."""
+        holding = np.asarray(self.holds[members].sum(axis=0), np.float64)
+        found: Floats = self.holds @ (self.bits * holding)
+        found[members] -= self.holds[members] @ self.bits
+        return found
+
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """Sum over pairs of a set of the inner product of their vectors."""
+class Linked:
+    """Sum over the pairs of a set of how alike they are, where they are alike at all."""
 
-    vectors: NDArray[np.float32]  # (customers, width)
-    norms: NDArray[np.float32]  # (customers,) squared
-
-    @staticmethod
-    def among(vectors: NDArray[np.float32]) -> "Alike":
-        """From the vectors."""
-        return Alike(vectors, np.einsum("nw,nw->n", vectors, vectors))
+    alike: Any  # sparse (customers, customers), symmetric, nothing on its diagonal
 
     def of(self, sets: Sets) -> Floats:
-        """(|sum of vectors|² - sum of |vector|²) / 2."""
-        sums = sets.chooser @ self.vectors
-        own = self.norms[sets.numbers].sum(axis=1)
-        found: Floats = (np.einsum("bw,bw->b", sums, sums) - own).astype(np.float64) / 2
+        """In the unit of `alike`."""
+        found: Floats = (sets.chooser @ self.alike).multiply(sets.chooser).sum(axis=1) / 2
+        return found
+
+    def ties(self, members: Numbers) -> Floats:
+        """How alike everybody (customers,) is to the members, summed."""
+        found: Floats = self.alike[:, members].sum(axis=1).astype(np.float64)
         return found
 
 
@@ -134,7 +138,7 @@ class Exchangeable:
         mine = Sets.of(np.asarray([members], dtype=np.intp), len(self.block))
         observed = [float(one.of(mine)[0]) for one in statistics]
         open_ones = {
-            at: 0 for at, one in enumerate(statistics) if not (isinstance(one, Shared) and observed[at] <= 0)
+            at: 0 for at, one in enumerate(statistics) if isinstance(one, Total) or observed[at] > 0
         }  # hits by statistic
         found, drawn = [1.0] * len(statistics), 0
         for size in _batches(self.most(members, permutations), len(members)):
@@ -176,6 +180,13 @@ def _distinct(pool: int, size: int, count: int, rng: np.random.Generator) -> Num
         order = np.argsort(rng.random((count, pool)), axis=1)
         return order[:, :size]
     drawn = rng.integers(pool, size=(count, size))
+    if size * size <= pool:  # few sets have a number twice: those are drawn anew as a whole
+        again = np.arange(count)
+        while len(again):
+            ordered = np.sort(drawn[again], axis=1)
+            again = again[(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)]
+            drawn[again] = rng.integers(pool, size=(len(again), size))
+        return drawn
     while True:  # what is drawn twice is drawn again; no number is favoured, so no set is
         order = np.argsort(drawn, axis=1, kind="stable")
         ordered = np.take_along_axis(drawn, order, axis=1)

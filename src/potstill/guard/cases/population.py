@@ -12,6 +12,7 @@ from potstill.guard.cases.permutation import Exchangeable, Floats, Numbers
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_NEW_H: Final = 7 * 24  # hours from sign-up to the first request
 LEAST: Final = 20  # customers in a block, or in a class
 
 # Larger is more like taking all that there is. Each names the kind of evidence it belongs to.
@@ -22,7 +23,7 @@ CONDUCT: Final[dict[str, str]] = {
     "single_turn_share": "single_turn",
     "hour_entropy_bits": "hours",
     "active_share": "hours",
-    "first_day_share": "ramp",
+    "ramp": "ramp",
     "moved_share": "release",
     "usage_of_plan": "plan_use",
 }
@@ -59,6 +60,8 @@ def population(features: pa.Table, connection: "DuckDBPyConnection") -> Populati
     values = {name: _floats(features, name) for name in features.column_names if name != "account"}
     with np.errstate(invalid="ignore", divide="ignore"):
         values["bias_share"] = values["logprobs_and_bias"] / values["events"]
+        new = values["idle_before_first_h"] < _NEW_H  # of older accounts the log's first day says nothing
+        values["ramp"] = np.where(new, values["first_day_share"], np.nan)
     most = _most(connection)
     plan, model, hour = ([most.get(name, ("", "", ""))[at] for name in names] for at in range(3))
     score = _score(values, len(names))
