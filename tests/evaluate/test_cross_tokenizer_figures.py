@@ -140,7 +140,11 @@ def test_the_same_model_in_other_ids_is_at_no_distance(models: dict[str, LocalMo
 
 
 def test_speeds_are_compared_by_texts() -> None:
-    timings = Timings({"student": [100.0], "teacher": [100.0]}, {"student": [10.0], "teacher": [10.0]})
-    found = in_texts(timings, {"student": [[1] * 50], "teacher": [[1] * 25]}, {"student": 2.0, "teacher": 4.0})
+    waits = {"student": [0.5], "teacher": [0.5]}
+    timings = Timings({"student": [100.0], "teacher": [100.0]}, {"student": [10.0], "teacher": [10.0]}, waits)
+    found = in_texts(timings, {"student": [[[1] * 50]], "teacher": [[[1] * 25]]}, {"student": 2.0, "teacher": 4.0})
     assert found.prefill == {"student": [2.0], "teacher": [4.0]}
     assert found.decode == {"student": [20.0], "teacher": [40.0]}
+    assert found.first_token_s == waits  # of the same prompts already
+    several = in_texts(timings, {"student": [[[1] * 20, [1] * 30]], "teacher": [[[1] * 25]]}, dict.fromkeys(waits, 1.0))
+    assert several.prefill["student"] == [4.0]  # two prompts of 50 tokens in all

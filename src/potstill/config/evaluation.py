@@ -88,6 +88,14 @@ class Task(Section):
         return self
 
 
+class Probes(Section):
+    """What is probed for besides what held-out answers show (docs/evaluation.md, "What vanishes first")."""
+
+    file: Path | None = None  # JSONL of own probes: prompt, expect, and what that takes
+    made_empty_fields: int = Field(default=0, ge=0)  # at most so many, made of held-out prompts with answers in JSON
+    rare_format: float = Field(default=0.05, ge=0, le=1)  # share of training answers below which a form is rare
+
+
 class Evaluate(Section):
     """What is measured on the held-out prompts."""
 
@@ -98,6 +106,10 @@ class Evaluate(Section):
     resamples: int = Field(default=2000, ge=100)
     speed_prompts: int = Field(default=6, ge=1)  # timed pairs, teacher and student in turn
     speed_new_tokens: int = Field(default=24, ge=2)
+    speed_batch: int = Field(default=8, ge=1)  # prompts answered at once in timings of a batch; 1: no such timings
+    speed_batch_pairs: int = Field(default=3, ge=1)  # timed pairs of such batches
+    probes: Probes = Probes()
+    price_per_hour_usd: float | None = Field(default=None, gt=0)  # of the machine; None: no price a million tokens
     seed: int = 0
 
     @property

@@ -114,6 +114,8 @@ def _absolute(recipe: Recipe, base: Path) -> Recipe:
         evaluate = evaluate.model_copy(update={"task": _placed_task(evaluate.task, base)})
     if evaluate.lm_eval is not None:
         evaluate = evaluate.model_copy(update={"lm_eval": evaluate.lm_eval.placed(base)})
+    if (file := evaluate.probes.file) is not None:
+        evaluate = evaluate.model_copy(update={"probes": evaluate.probes.model_copy(update={"file": base / file})})
     update = {
         "screen": screen,
         "evaluate": evaluate,

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from potstill.config import Condition, parse_condition
+from potstill.config.conditions import PROBES
 from potstill.evaluate.summary import figure_title, format_interval, format_threshold, format_value, plural
 from potstill.records import Figure
 from potstill.stats import needed_n
@@ -31,7 +32,7 @@ def decide(
     Raises ValueError on a condition that `config.parse_condition` refuses.
     """
     asked = [parse_condition(name, text, task, judged) for name, text in accept.items()]
-    over_prompts = {*FIDELITY, *task}
+    over_prompts = {*FIDELITY, *task, *PROBES}
     conditions = [
         _outcome(one, figures.get(one.figure), one.figure in judged or one.figure.rpartition(".")[2] in over_prompts)
         for one in asked

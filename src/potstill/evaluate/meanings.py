@@ -18,6 +18,10 @@ class Wording:
     style: Literal["share", "nats", "ratio", "score", "distance"]
 
 
+def _rate(title: str, meaning: str) -> Wording:
+    return Wording(title, meaning, "share")
+
+
 WORDING: Final[Mapping[str, Wording]] = {
     "top1_agreement": Wording(
         "top-1 agreement",
@@ -64,6 +68,28 @@ WORDING: Final[Mapping[str, Wording]] = {
     "prefill_speedup": Wording(
         "prefill speed-up", "How many times faster than the teacher the student reads a prompt.", "ratio"
     ),
+    "time_to_first_token_ratio": Wording(
+        "time to first token",
+        "How long it takes from a prompt's text to the first token of the answer, relative to the teacher. Lower is "
+        "better.",
+        "ratio",
+    ),
+    "batch_decode_speedup": Wording(
+        "decode speed-up in a batch",
+        "How many times faster than the teacher the student writes the answers to several prompts at once.",
+        "ratio",
+    ),
+    "batch_prefill_speedup": Wording(
+        "prefill speed-up in a batch",
+        "How many times faster than the teacher the student reads several prompts at once.",
+        "ratio",
+    ),
+    "price_ratio": Wording(
+        "price of an answer",
+        "What reading an average held-out prompt and answering it costs, relative to the teacher, on a machine that is "
+        "always busy. Lower is better.",
+        "ratio",
+    ),
     "peak_memory_ratio": Wording(
         "peak memory", "The student's largest use of memory while answering, relative to the teacher's.", "ratio"
     ),
@@ -82,6 +108,51 @@ ACROSS_TOKENIZERS: Final[Mapping[str, str]] = {
     "decode_speedup": "How many times as many bytes of text the student writes in a second as the teacher, on this "
     "machine.",
     "prefill_speedup": "How many times faster than the teacher the student reads the same prompts.",
+    "batch_decode_speedup": "How many times as many bytes of text the student writes in a second as the teacher, "
+    "answering several prompts at once.",
+    "batch_prefill_speedup": "How many times faster than the teacher the student reads the same prompts, several at "
+    "once.",
+}
+
+# Figures called `probe.<name>`: what the student loses of the teacher's manners, and what it adds (docs/evaluation.md).
+PROBES: Final[Mapping[str, Wording]] = {
+    "invented_fields": _rate(
+        "invented fields", "Of JSON fields that the teacher leaves empty, those the student fills."
+    ),
+    "dropped_fields": _rate("dropped fields", "Of JSON fields that the teacher fills, those the student leaves empty."),
+    "lost_abstention": _rate(
+        "lost abstention",
+        "Of answers in which the teacher refuses or says that it does not know, those in which the student answers.",
+    ),
+    "new_refusals": _rate(
+        "new refusals", "Of the teacher's other answers, those where the student refuses or says that it does not know."
+    ),
+    "lost_clarifying": _rate(
+        "lost clarifying questions", "Of answers in which the teacher asks back, those in which the student does not."
+    ),
+    "new_clarifying": _rate(
+        "new clarifying questions", "Of the teacher's other answers, those in which the student asks back."
+    ),
+    "lost_format": _rate(
+        "lost forms",
+        "Of answers in JSON, code, a table, a list, a number or a label, those that the student writes in another.",
+    ),
+    "new_format": _rate("new forms", "Of the teacher's answers in prose, those that the student writes in a set form."),
+    "lost_rare_format": _rate(
+        "lost rare forms", "Of answers in a form that training hardly saw, those that the student writes in another."
+    ),
+    "own_abstain": _rate("no abstaining", "Own probes in which the student had to abstain and did not."),
+    "own_refuse": _rate("no refusing", "Own probes in which the student had to refuse and did not."),
+    "own_clarify": _rate("no asking back", "Own probes in which the student had to ask back and did not."),
+    "own_empty_fields": _rate(
+        "fields filled that must be empty", "Own probes in which the student filled such a field, or wrote no JSON."
+    ),
+    "own_format": _rate("another form than asked for", "Own probes that the student answered in another form."),
+    "made_empty_fields": _rate(
+        "invented fields in made probes",
+        "Held-out prompts without the sentence that a field was taken from: of those in which the teacher leaves it "
+        "empty, those in which the student does not.",
+    ),
 }
 
 # Figures of answers against references (the recipe's evaluate.task); not there without it.

@@ -41,7 +41,7 @@ def _measure(job: Mapping[str, Any], uncounted: int) -> None:
 
     try:
         model = LocalModel.load(Path(job["folder"]))
-        time_models({"model": model}, {"model": [job["prompt"]]}, job["new_tokens"])
+        time_models({"model": model}, {"model": [[job["prompt"]]]}, job["new_tokens"])
         print(_peak_bytes() + uncounted)
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from potstill.evaluate.meanings import BASELINES, WORDING
 from potstill.evaluate.reporting.costs import costs_section
 from potstill.evaluate.reporting.judge import judge_section
 from potstill.evaluate.reporting.lm_eval import lm_eval_section
+from potstill.evaluate.reporting.probes import probes_section
 from potstill.evaluate.reporting.progress import progress_section, unfinished_decision, unfinished_evaluation
 from potstill.evaluate.reporting.run_files import read_evaluation, read_ledger, read_metrics, read_text
 from potstill.evaluate.reporting.screening import read_screening_summary, screening_section
@@ -91,10 +92,11 @@ def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
         "figures": [figure_row(name, evaluation, baselines) for name in figures_shown(evaluation)],
         "task": task_section(evaluation, baselines),
         "lm_eval": lm_eval_section(evaluation),
+        "probes": probes_section(evaluation),
         "slices": slice_section(evaluation),
         "worst": worst_section(evaluation),
         "judge": judge_section(evaluation, baselines),
-        "models": models_table(models, across_tokenizers(evaluation)),
+        "models": models_table(models, across_tokenizers(evaluation), mapping(evaluation.get("speed"))),
         "costs": costs_section(evaluation),
         "data": data_table(mapping(evaluation.get("data"))),
         "screening": screening_section(read_screening_summary(folder / "screening.json")),

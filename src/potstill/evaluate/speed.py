@@ -13,63 +13,94 @@ from transformers import DynamicCache
 
 from potstill.errors import PotstillError
 from potstill.models.local import LocalModel
+from potstill.models.prefix import left_pad
 
 Prompts = Sequence[Sequence[int]]  # token ids
+Rounds = Sequence[Prompts]  # of each timing, the prompts that are answered together
+_WARM_UP_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Tokens a second of each model at batch 1, one entry a prompt; the entries of one prompt were timed in turn."""
+    """What each model did in each round; the entries of one round were timed in turn.
+
+    `prefill`: tokens of prompts read a second, padding not counted. `decode`: new tokens written a second, those of all
+    prompts of the round together. `first_token_s`: seconds from the prompts as text to the first token of each.
+    """
 
     prefill: Mapping[str, list[float]]
     decode: Mapping[str, list[float]]
+    first_token_s: Mapping[str, list[float]]
+
+
+def rounds_of(prompts: Prompts, together: int, count: int) -> list[list[Sequence[int]]]:
+    """`count` rounds of so many prompts `together`, in order; where there are no more, the first ones come again."""
+    return [
+        [prompts[(number * together + row) % len(prompts)] for row in range(together)] for number in range(count)
+    ]  # fmt: skip
 
 
 @torch.inference_mode()
-def time_models(models: Mapping[str, LocalModel], prompts: Mapping[str, Prompts], new_tokens: int) -> Timings:
-    """Prefill each prompt and decode `new_tokens` greedily with every model, alternating; the first round warms up.
+def time_models(models: Mapping[str, LocalModel], rounds: Mapping[str, Rounds], new_tokens: int) -> Timings:
+    """Prefill the prompts of each round and decode `new_tokens` greedily for each, every model in turn.
 
-    `prompts` holds the same prompts in each model's own tokens.
+    `rounds` holds the same prompts in each model's own tokens. The first round is gone through once more before all
+    others, with few tokens and without being counted: it warms up. No answer ends early, so that all write as much.
     """
-    prefill: dict[str, list[float]] = {name: [] for name in models}
-    decode: dict[str, list[float]] = {name: [] for name in models}
-    rounds = len(next(iter(prompts.values())))
-    for number in range(rounds + 1):
-        # The order turns around from prompt to prompt, so that a slow drift of the machine favours neither.
+    found = Timings(*({name: [] for name in models} for _ in range(3)))
+    for number in range(-1, len(next(iter(rounds.values())))):
+        # The order turns around from round to round, so that a slow drift of the machine favours neither.
         names = list(models) if number % 2 else list(reversed(list(models)))
         for name in names:
-            prompt = prompts[name][max(number - 1, 0)]
-            first, rest = _time_once(models[name], prompt, new_tokens)
-            if number > 0:
-                prefill[name].append(len(prompt) / first)
-                decode[name].append((new_tokens - 1) / rest)
-    return Timings(prefill, decode)
+            prompts = rounds[name][max(number, 0)]
+            if number < 0:
+                _time_once(models[name], prompts, min(new_tokens, _WARM_UP_TOKENS))
+                continue
+            reading, prefilling, decoding = _time_once(models[name], prompts, new_tokens)
+            found.prefill[name].append(sum(map(len, prompts)) / prefilling)
+            found.decode[name].append(len(prompts) * (new_tokens - 1) / decoding)
+            found.first_token_s[name].append(reading + prefilling)
+    return found
 
 
-def in_texts(timings: Timings, prompts: Mapping[str, Prompts], bytes_per_token: Mapping[str, float]) -> Timings:
+def in_texts(timings: Timings, rounds: Mapping[str, Rounds], bytes_per_token: Mapping[str, float]) -> Timings:
     """The same timings as prompts read and bytes written a second: what two models with other tokens compare by."""
     prefill = {
-        name: [rate / len(prompt) for rate, prompt in zip(rates, prompts[name], strict=True)]
+        name: [
+            rate * len(prompts) / sum(map(len, prompts)) for rate, prompts in zip(rates, rounds[name], strict=True)
+        ]
         for name, rates in timings.prefill.items()
-    }
+    }  # fmt: skip
     decode = {name: [rate * bytes_per_token[name] for rate in rates] for name, rates in timings.decode.items()}
-    return Timings(prefill, decode)
+    return Timings(prefill, decode, timings.first_token_s)
 
 
-def _time_once(model: LocalModel, prompt: Sequence[int], new_tokens: int) -> tuple[float, float]:
-    """Seconds until the first token, and for the `new_tokens` - 1 after it."""
+def _time_once(model: LocalModel, prompts: Prompts, new_tokens: int) -> tuple[float, float, float]:
+    """Seconds of cutting the prompts' text into tokens, of their first new tokens, and of the others after these."""
+    texts = [model.tokenizer.decode(prompt) for prompt in prompts]
+    end = model.tokenizer.eos_token_id
     cache = DynamicCache(config=model.network.config)
     started = time.perf_counter()
-    tokens = torch.tensor([list(prompt)])
-    taken = _next(model, tokens, cache)
+    for text in texts:
+        model.tokenizer(text, add_special_tokens=False)
+    read = time.perf_counter()
+    tokens, mask = left_pad(prompts, end if end is not None else 0)
+    padded = not bool(mask.all())
+    taken = _next(model, tokens, mask if padded else None, cache)
     first = time.perf_counter()
     for _ in range(new_tokens - 1):
-        taken = _next(model, taken, cache)
-    return first - started, time.perf_counter() - first
+        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], 1) if padded else mask
+        taken = _next(model, taken, mask if padded else None, cache)
+    return read - started, first - read, time.perf_counter() - first
 
 
-def _next(model: LocalModel, tokens: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
-    logits = model.network(input_ids=tokens, cache=cache, use_cache=True, logits_to_keep=1).logits
+def _next(model: LocalModel, tokens: torch.Tensor, mask: torch.Tensor | None, cache: DynamicCache) -> torch.Tensor:
+    """The likeliest next token of each row (B, 1), after tokens (B, T) and with a mask of all so far where rows pad."""
+    place: dict[str, torch.Tensor] = {}
+    if mask is not None:
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        place = {"attention_mask": mask, "position_ids": positions}
+    logits = model.network(input_ids=tokens, cache=cache, use_cache=True, logits_to_keep=1, **place).logits
     taken: torch.Tensor = logits[:, -1].argmax(-1, keepdim=True)
     return taken
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 
@@ -29,18 +28,19 @@ from potstill.evaluate.grading import TaskResult, grade_models
 from potstill.evaluate.held_out import HeldOut, held_out
 from potstill.evaluate.judging import AskJudge, judge_models
 from potstill.evaluate.lm_eval import measure_lm_eval
-from potstill.evaluate.models import exact, load_teachers, model_facts, own_answers, size_ratios, teacher_facts
+from potstill.evaluate.models import load_teachers, model_facts, own_answers, size_ratios, teacher_facts
+from potstill.evaluate.probes.run import probe_run
 from potstill.evaluate.prompt_table import write_prompt_table
 from potstill.evaluate.recorded import data_facts, stage_facts, stage_seconds
 from potstill.evaluate.references import References, read_references
 from potstill.evaluate.report import write_report
 from potstill.evaluate.slice_kinds import slices_of
 from potstill.evaluate.slices import slice_rows
-from potstill.evaluate.speed import in_texts, peak_memory_bytes, time_models
+from potstill.evaluate.speed_figures import time_run
 from potstill.models.local import LocalModel
 from potstill.progress import Reporter
 from potstill.records import Figure, StageResult
-from potstill.stats import cluster_mean, median_ratio
+from potstill.stats import cluster_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     """Measure, decide, and write evaluation.json and report.html."""
     references = _references(recipe, folder, reporter)
     teachers, teacher_folders = load_teachers(recipe, reporter)
-    teacher, teacher_folder = teachers.get(FIRST), teacher_folders.get(FIRST)
+    teacher = teachers.get(FIRST)
     homes = _homes(recipe, folder)
     student = LocalModel.load(homes["student"])
     held = held_out(recipe, folder, teachers, student, reporter)
@@ -82,15 +82,21 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
         answered = {name: (one.model, one.answers) for name, one in subjects.items()}
         task = grade_models(recipe, references, held, teachers, answered, folder, reporter)
         figures |= task.figures
-    lm_eval = measure_lm_eval(recipe.evaluate, homes["student"], teacher_folder, reporter)
+    lm_eval = measure_lm_eval(recipe.evaluate, homes["student"], teacher_folders.get(FIRST), reporter)
     figures |= lm_eval.figures if lm_eval is not None else {}
     judged = None
     if recipe.evaluate.judge is not None:
         own = {name: one.answers for name, one in subjects.items()}
         judged = judge_models(recipe, folder, held.answers, own, ask_judge, reporter)
         figures |= judged.figures
+    probed = probe_run(recipe, folder, held.answers, subjects["student"].answers, student, teacher, reporter)
+    figures |= probed.figures
     reporter.say("timing teacher and student in turn")
-    figures |= _speeds(recipe, teacher, teacher_folder, subjects["student"], held, models)
+    timed = time_run(
+        recipe, {**teachers, "student": student}, teacher_folders | homes, held, stage_facts(folder, "collect")
+    )
+    figures |= timed.figures
+    models |= {name: models.get(name, {}) | found for name, found in timed.models.items()}
     untrained = subjects.get("initial_student")
     scores = by_prompt(held.answers, subjects["student"].positions, subjects["student"].chrf, task)
     slices = slices_of(scores, recipe.evaluate.seed)
@@ -111,6 +117,8 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
         "examples": shown.spread(),
         "worst": shown.worst(),
         "models": models,
+        "speed": timed.facts,
+        "probes": probed.facts,
         "data": data_facts(folder),
         "terms": stage_facts(folder, "terms"),
         "machine": _machine(folder),
@@ -166,32 +174,6 @@ def _examine(model: LocalModel, home: Path, held: HeldOut, recipe: Recipe) -> _S
     )  # fmt: skip
     figures["chrf"] = as_figure(interval, "0 to 100")
     return _Subject(model, home, positions, answers, chrf, figures)
-
-
-def _speeds(
-    recipe: Recipe, teacher: LocalModel | None, teacher_folder: Path | None, student: _Subject,
-    held: HeldOut, models: dict[str, dict[str, Any]],
-) -> dict[str, Figure]:  # fmt: skip
-    prompts = held.prompts(recipe.evaluate.speed_prompts)
-    running = {"student": student.model} | ({"teacher": teacher} if teacher is not None else {})
-    folders = {"student": student.folder} | ({"teacher": teacher_folder} if teacher_folder is not None else {})
-    timings = time_models(running, prompts, recipe.evaluate.speed_new_tokens)
-    peaks = peak_memory_bytes(folders, prompts, 4)
-    for name in running:
-        models[name]["prefill_tokens_per_s"] = float(np.median(timings.prefill[name]))
-        models[name]["decode_tokens_per_s"] = float(np.median(timings.decode[name]))
-        models[name]["peak_memory_bytes"] = peaks[name]
-    if teacher is None:
-        return {}
-    units = ("times", "times")
-    if held.comparison["tokenizers"] == "different":  # a token of one is no token of the other
-        timings = in_texts(timings, prompts, held.bytes_per_token())
-        units = ("times, bytes a second", "times, the same prompts")
-    return {
-        "decode_speedup": as_figure(median_ratio(timings.decode["student"], timings.decode["teacher"]), units[0]),
-        "prefill_speedup": as_figure(median_ratio(timings.prefill["student"], timings.prefill["teacher"]), units[1]),
-        "peak_memory_ratio": exact(peaks["student"] / peaks["teacher"], "student / teacher"),
-    }
 
 
 def _shown(held: HeldOut, subjects: Mapping[str, _Subject], task: TaskResult | None) -> SideBySide:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from potstill.config.lm_eval import is_lm_eval_figure
-from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, JUDGE, TASK, WORDING
+from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, JUDGE, PROBES, TASK, WORDING
 
 NOT_MEASURED: Final = "not measured"
 _ONLY_ACROSS = ("unmatched_l1",)
-_WORDED: Final = {**WORDING, **TASK, **JUDGE}
+_WORDED: Final = {**WORDING, **TASK, **JUDGE, **PROBES}
 
 
 def across_tokenizers(evaluation: Mapping[str, Any]) -> bool:
@@ -44,6 +44,8 @@ def figure_title(name: str) -> str:
     title = _WORDED[base].title if base in _WORDED else base.replace("_", " ")
     if baseline == "retention":
         return f"retention of {title}"
+    if baseline == "probe":
+        return title
     whose = {**BASELINES, **CLOSED_SET}.get(baseline, baseline.replace("_", " "))
     return f"{title} of {whose}" if baseline else title
 

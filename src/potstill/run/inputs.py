@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from potstill.config import Endpoint, Judging, LmEval, Recipe, Screen, Serving, Task, Teacher, Terms
+from potstill.config.evaluation import Evaluate
 from potstill.run.markers import hash_of_all, hash_or_absent
 from potstill.run.record import plain
 from potstill.run.terms_stage import layers, permission_files, use_facts
+
+_LATER_IN_EVALUATE = ("speed_batch", "speed_batch_pairs", "price_per_hour_usd", "probes")
 
 
 def terms(recipe: Recipe) -> Mapping[str, Any]:
@@ -147,8 +150,8 @@ def evaluate(recipe: Recipe) -> Mapping[str, Any]:
         "name": recipe.name,
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
         **_several(recipe, "model", "sha256", "weight", "tags"),
-        "evaluate": recipe.evaluate.model_dump(mode="json", exclude={"task", "lm_eval"})
-        | _judging_reads(recipe.evaluate.judge),
+        "evaluate": _evaluate_section(recipe) | _judging_reads(recipe.evaluate.judge),
+        **({"probes_file": hash_or_absent(file)} if (file := recipe.evaluate.probes.file) is not None else {}),
         "uses": sorted(recipe.collect.uses),
         "accept": dict(recipe.accept),
         **screened,
@@ -182,6 +185,13 @@ def _judging_reads(judging: Judging | None) -> dict[str, Any]:
     }
 
 
+def _evaluate_section(recipe: Recipe) -> dict[str, Any]:
+    """The section without what has files of its own; keys that came later stand in it where they ask for more."""
+    data = recipe.evaluate.model_dump(mode="json", exclude={"task", "lm_eval"})
+    plain = Evaluate().model_dump(mode="json")
+    return {key: value for key, value in data.items() if key not in _LATER_IN_EVALUATE or value != plain[key]}
+
+
 def _task_reads(recipe: Recipe, task: Task) -> dict[str, Any]:
     """What is compared with references, and the files that hold them, a schema or a function."""
     schema = task.json_schema
@@ -200,10 +210,8 @@ def export(recipe: Recipe) -> Mapping[str, Any]:
     texts = [{rule: hash_or_absent(path) for rule, path in one.items()} for one in given]
     told = _filled(recipe)  # the papers tell of all of the recipe, and name every layer's terms
     # As it was before there were these keys: a finished run stays finished.
-    if recipe.evaluate.task is None:
-        del told["evaluate"]["task"]
-    if recipe.evaluate.lm_eval is None:
-        del told["evaluate"]["lm_eval"]
+    own = {name: told["evaluate"][name] for name in ("task", "lm_eval") if told["evaluate"][name] is not None}
+    told["evaluate"] = {**_evaluate_section(recipe), **own}
     if recipe.prompts.withdrawn is None:
         del told["prompts"]["withdrawn"]
     return {"recipe": told, "layers": layers(recipe), **({"texts": texts} if any(texts) else {})}

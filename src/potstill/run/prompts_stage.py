@@ -48,6 +48,10 @@ def prepare_prompts(recipe: Recipe, folder: Path, reporter: Reporter) -> StageRe
 
         rows, _ = read_rows(recipe.evaluate.judge.calibration)
         reporter.say(f"evaluate.judge.calibration: {len(rows):,} preferences of people")
+    if recipe.evaluate.probes.file is not None:
+        from potstill.evaluate.probes.own import read_own
+
+        read_own(recipe)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
     facts = {
         "rows": found.rows, "exact_duplicates": found.exact_duplicates, "near_duplicates": found.near_duplicates,

@@ -30,7 +30,10 @@ _ANSWERS: Final = (
     ("reference", "Reference"), ("teacher", "Teacher"), ("student", "Student"), ("initial_student", "Initial student"),
 )  # fmt: skip
 _OPTIONAL: Final = ("reference", "initial_student")
-_TIMED: Final = ("decode_speedup", "prefill_speedup")
+_TIMED: Final = (
+    "decode_speedup", "prefill_speedup", "time_to_first_token_ratio", "batch_decode_speedup", "batch_prefill_speedup",
+    "price_ratio",
+)  # fmt: skip
 
 
 def decision_section(decision: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from potstill.evaluate.meanings import BASELINES, WORDING
+from potstill.evaluate.reporting.speed import speed_note, speed_rows, spread
 from potstill.evaluate.reporting.wording import capital, cell, printed, role_title
 from potstill.evaluate.summary import (
     NOT_MEASURED,
@@ -47,10 +48,12 @@ def figure_row(name: str, evaluation: Mapping[str, Any], baselines: Sequence[str
     }
 
 
-def models_table(models: Mapping[str, Any], across: bool = False) -> dict[str, Any]:
+def models_table(
+    models: Mapping[str, Any], across: bool = False, speed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """One column a model, one row a property: four columns fit a phone, eight would not.
 
-    `across` tokenizers a perplexity is one by the byte.
+    `across` tokenizers a perplexity is one by the byte. `speed` says how rates and prices were measured.
     """
     surprise = "Perplexity of the teacher's answers" + (", by the byte" if across else "")
     rows = (
@@ -63,13 +66,17 @@ def models_table(models: Mapping[str, Any], across: bool = False) -> dict[str, A
         found = number(mapping(model).get(key))
         if key == "perplexity" and found is not None:
             return f"{found:,.2f}"
-        return NOT_MEASURED if found is None else printed(round(found / scale) if scale > 1 else found, unit)
+        if found is None:
+            return NOT_MEASURED
+        return printed(round(found / scale) if scale > 1 else found, unit) + spread(key, model)
 
     return {
         "roles": [role_title(role) for role in models],
         "rows": [
             (title, [shown(key, scale, unit, model) for model in models.values()]) for key, title, scale, unit in rows
-        ],
+        ]
+        + speed_rows(models, speed or {}),
+        "says": speed_note(speed or {}),
     }
 
 
