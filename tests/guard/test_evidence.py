@@ -155,6 +155,18 @@ def test_one_template_with_other_slots_is_one(
     assert features[named("cust-1")]["top_template_share"] == pytest.approx(6 / 72)
 
 
+def test_white_space_makes_no_other_template(tmp_path: Path) -> None:
+    texts = (
+        "Solve  problem 12 for\tthe class and  then\nexplain the result in two short lines please ",
+        "solve problem 7 for the class and then explain the result in two short lines please",
+        " Solve problem 3 for the class\r\n\r\nand then explain the result in two short lines please\n",
+    )
+    rows = [{"account": name, "prompt": text} for name, text in zip("abc", texts, strict=True)]
+    with events(tmp_path, rows) as connection:
+        links = template_links(connection, least=1)
+    assert [len(link.accounts) for link in links] == [3, 3]
+
+
 def test_near_duplicates_across_accounts(tmp_path: Path) -> None:
     text = "Write a short story about a lighthouse keeper who finds a letter in a bottle and answers it every year, {}"
     rows = [

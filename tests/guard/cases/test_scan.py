@@ -74,7 +74,9 @@ def test_the_case_explains_itself(everything: tuple[Scanned, Path]) -> None:
     assert "reasoning" in case.targets
     assert case.action in ("cap", "refuse")
     assert case.p_value >= case.smallest_p > 0
-    assert "p could not have been below" in " ".join(case.explanation)
+    told = " ".join(case.explanation)
+    assert "p could not have been below" in told
+    assert "conduct is rare in its own class (p at most 0.05) for" in told
 
 
 def test_hard_negatives_are_quiet_and_a_class_comes_out_as_explained(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from potstill.guard.cases.families import FAMILY_OF, Family, independent
 from potstill.guard.cases.findings import Finding, How, Tied, merged, tied
 from potstill.guard.cases.gathered import Gathered
 from potstill.guard.cases.permutation import Total
-from potstill.guard.cases.population import LEAST
+from potstill.guard.cases.population import LEAST, compared
 from potstill.guard.cases.showing import action_for, sentences, shown
 from potstill.guard.evidence.links import Link
 from potstill.guard.evidence.phrasing import phrases
@@ -138,7 +138,7 @@ def _case(
         usage.exchanges, tokens, usage.tokens, usage.first_seen, usage.last_seen, said.targets, p_conduct,
         innocent.name if innocent else None, action, (),
     )  # fmt: skip
-    return replace(case, explanation=sentences(case, innocent))
+    return replace(case, explanation=sentences(case, innocent, compared(everybody, members)))
 
 
 def _traits(group: _Group, families: frozenset[Family], p_conduct: float | None, gathered: Gathered) -> Traits:

@@ -172,6 +172,21 @@ def unusual(everybody: Population, members: list[int]) -> tuple[tuple[str, ...],
     return tuple(dict.fromkeys(kinds)) or ("conduct",), tuple(told)
 
 
+def compared(everybody: Population, members: list[int]) -> str:
+    """How many of these stand out in their own class, and in their own past, in a sentence."""
+    of_class = everybody.p_class[members]
+    past = everybody.feature("p_history", members)
+    classed = of_class[~np.isnan(of_class)]
+    parts = []
+    if len(classed):
+        parts.append(
+            f"conduct is rare in its own class (p at most 0.05) for {(classed <= 0.05).sum()} of {len(classed)}"
+        )
+    if len(past):
+        parts.append(f"the last week is high for its own past (p at most 0.1) for {(past <= 0.1).sum()} of {len(past)}")
+    return "; ".join(parts)
+
+
 def matrix(members: list[NDArray[np.intp]], customers: int) -> Any:
     """A sparse matrix (customers, values) of 0 and 1: who holds which value."""
     from scipy.sparse import csr_array

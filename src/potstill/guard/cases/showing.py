@@ -63,8 +63,8 @@ def action_for(outcome: Outcome, innocent: Explanation | None, families: int, tr
     return "verify identity" if witnesses <= 3 else "cap" if witnesses == 4 else "refuse"
 
 
-def sentences(case: Case, innocent: Explanation | None) -> tuple[str, ...]:
-    """What a person reads of a case."""
+def sentences(case: Case, innocent: Explanation | None, against: str) -> tuple[str, ...]:
+    """What a person reads of a case; `against` says how its accounts compare with their class and past."""
     kinds = ", ".join(one.family for one in case.evidence)
     chance = (
         f"Among as many customers of the same plan, model and hours this comes with p = {case.p_value:.2g} "
@@ -77,6 +77,8 @@ def sentences(case: Case, innocent: Explanation | None) -> tuple[str, ...]:
         f"About {case.exchanges:,} of their {case.exchanges_at_most:,} requests belong to it{tokens}.",
         f"Aimed at: {', '.join(case.targets)}.",
     ]
+    if against:
+        lines.append(f"Of its customers, {against}.")
     lines += [f"{one.family}: {one.shows}. Innocent causes: {one.innocent}." for one in case.evidence]
     if innocent is not None:
         lines.append(f"Fits an innocent explanation, {innocent.name}: {innocent.says}.")

@@ -30,11 +30,15 @@ def phrasing(connection: "DuckDBPyConnection") -> pa.Table:
     first 20,000 characters are read.
     """
     counts = ", ".join(f"count(*) FILTER (WHERE {_matches(family)}) AS {family}" for family in phrases())
+    every = tuple(phrases())  # most prompts have no phrase of any family, and one expression is enough to say so
     return connection.sql(
         f"""
         SELECT account, count(*) AS prompts, {counts} FROM (
-          SELECT account, lower(left(prompt, {_READ}) || chr(10) || left(coalesce(system_prompt, ''), {_READ})) AS said
-          FROM events WHERE account IS NOT NULL AND prompt IS NOT NULL
+          SELECT account, CASE WHEN {_matches(*every)} THEN said END AS said FROM (
+            SELECT account,
+              lower(left(prompt, {_READ}) || chr(10) || left(coalesce(system_prompt, ''), {_READ})) AS said
+            FROM events WHERE account IS NOT NULL AND prompt IS NOT NULL
+          )
         ) GROUP BY account ORDER BY account
         """
     ).to_arrow_table()
@@ -48,8 +52,10 @@ def families_of(connection: "DuckDBPyConnection", text: str) -> tuple[str, ...]:
 
 
 @cache
-def _matches(family: str) -> str:
-    """The SQL that says whether `said` has a phrase of the family: RE2, which no text makes slow."""
-    said = "|".join(phrase for of_language in phrases()[family].values() for phrase in of_language)
+def _matches(*families: str) -> str:
+    """The SQL that says whether `said` has a phrase of one of the families: RE2, which no text makes slow."""
+    said = "|".join(
+        phrase for family in families for of_language in phrases()[family].values() for phrase in of_language
+    )
     pattern = said.replace("…", _IN_SENTENCE).replace("(", "(?:").replace("'", "''")
     return f"regexp_matches(said, '{pattern}')"

@@ -20,13 +20,15 @@ _LATER: Final = _WORDS - 1
 _LOOKED_AT: Final = 100_000  # prompts, for near duplicates
 
 
-def _masked_text(part: str) -> str:
-    """SQL for a text in lower case with its slots masked and one space between its words.
+def _slots_masked(part: str) -> str:
+    """SQL for a text in lower case with its slots masked."""
+    return f"regexp_replace(lower({part}), $slots, '_', 'g')"
 
-    Spaces cost most where every one is replaced, so only runs of them, and other white space, are.
-    """
-    masked = f"regexp_replace(lower({part}), $slots, '_', 'g')"
-    return f"trim(regexp_replace({masked}, ' *[\\t\\n\\r\\f\\v]\\s*|  +', ' ', 'g'))"
+
+def _spaced(text: str) -> str:
+    """SQL for a text with one space between its words. Most texts have that already, and replacing costs more."""
+    odd = " OR ".join(f"contains({text}, {space})" for space in ("'  '", "chr(9)", "chr(10)", "chr(13)"))
+    return f"trim(CASE WHEN {odd} THEN regexp_replace({text}, ' *[\\t\\n\\r]\\s*|  +', ' ', 'g') ELSE {text} END)"
 
 
 def ends_of(columns: str, source: str) -> str:
@@ -38,9 +40,11 @@ def ends_of(columns: str, source: str) -> str:
       SELECT {columns}, regexp_extract(head, '^(?:\\S+ ){{{_LATER}}}\\S+') AS first,
         regexp_extract(coalesce(tail, head), '(?:\\S+ ){{{_LATER}}}\\S+$') AS last
       FROM (
-        SELECT {columns}, {_masked_text(f"left(prompt, {_READ})")} AS head,
-          CASE WHEN length(prompt) > {_READ} THEN {_masked_text(f"right(prompt, {_READ})")} END AS tail
-        FROM {source}
+        SELECT {columns}, {_spaced("head")} AS head, {_spaced("tail")} AS tail FROM (
+          SELECT {columns}, {_slots_masked(f"left(prompt, {_READ})")} AS head,
+            CASE WHEN length(prompt) > {_READ} THEN {_slots_masked(f"right(prompt, {_READ})")} END AS tail
+          FROM {source}
+        )
       )
     """
 
