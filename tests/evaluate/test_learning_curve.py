@@ -29,6 +29,8 @@ def test_it_goes_on_by_the_law() -> None:
     assert found.expected.low is not None
     assert found.expected.high is not None
     assert found.expected.low < 1 - (0.1 + 3000**-0.5) < found.expected.high
+    assert found.expected_by_odds is not None
+    assert found.expected_by_odds.value > found.expected.value  # it has no floor
     assert found.why == ""
 
 

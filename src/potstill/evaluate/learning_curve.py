@@ -22,9 +22,10 @@ _SMALLEST_PART = 8  # of the largest part
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """Scores of a stand-in after so many answers, 1 being perfect, and what its power law expects after `target`.
+    """Scores of a stand-in after so many answers, 1 being perfect, and what power laws expect of it after `target`.
 
-    `why` says why there is no `expected`; with very few prompts there is nothing at all.
+    `expected` is by a law of the error with a floor, `expected_by_odds` by one of its odds without: bounds of what may
+    come, see `stats.extrapolated`. `why` says why there are none; with very few prompts there is nothing at all.
     """
 
     stand_in: str
@@ -33,6 +34,7 @@ class LearningCurve:
     scores: tuple[float, ...] = ()
     last: Interval | None = None  # after the largest of `sizes`
     expected: Interval | None = None
+    expected_by_odds: Interval | None = None
     why: str = ""
 
     def facts(self) -> dict[str, Any]:
@@ -97,7 +99,9 @@ def learning_curve(
         return replace(known, why="the pilot has as many answers as the run will train on")
     if not clearly_falls(errors, resamples=resamples, seed=seed):
         return replace(known, why=f"not enough data: over {prompts} prompts it does not clearly get better with more")
-    return replace(known, expected=_turned(extrapolated(sizes, errors, target, resamples=resamples, seed=seed)))
+    floored = extrapolated(sizes, errors, target, "error", resamples=resamples, seed=seed)
+    by_odds = extrapolated(sizes, errors, target, "odds", resamples=resamples, seed=seed)
+    return replace(known, expected=_turned(floored), expected_by_odds=_turned(by_odds))
 
 
 def _errors(learn: Learn, prompts: int, sizes: Sequence[int], seed: int) -> Floats:

@@ -180,8 +180,11 @@ def _curve(found: "PilotResult") -> str:
     unit = "accuracy" if "tfidf.accuracy" in found.figures else "chrF / 100 to the teacher's answers"
     reached = f"{_written(_share(curve.last))} {unit} after {curve.sizes[-1]:,} answers"
     later = curve.why
-    if curve.expected is not None:
-        later = f"{_written(_share(curve.expected))} to expect after {curve.target:,}, by a + b·n^−c"
+    if curve.expected is not None and curve.expected_by_odds is not None:
+        later = (
+            f"after {curve.target:,} {_written(_share(curve.expected))} if its error falls as a + b·n^−c, "
+            f"{_written(_share(curve.expected_by_odds))} if the error's odds fall as b·n^−c: take the two as bounds"
+        )
     return f"{reached}; {later}. It is that of a stand-in ({curve.stand_in}), not of the student"
 
 

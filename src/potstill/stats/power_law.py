@@ -1,6 +1,7 @@
-"""A falling error as an inverse power law of the number of examples, and what it says of larger numbers."""
+"""A falling error as inverse power laws of the number of examples, and what these say of larger numbers."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,17 +32,47 @@ def fit_power_law(sizes: ArrayLike, errors: ArrayLike) -> PowerLaw:
     return PowerLaw(float(a[0]), float(b[0]), float(c[0]))
 
 
-def extrapolated(sizes: ArrayLike, errors: ArrayLike, n: float, *, resamples: int = 2000, seed: int = 0) -> Interval:
+def extrapolated(
+    sizes: ArrayLike,
+    errors: ArrayLike,
+    n: float,
+    law: Literal["error", "odds"],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
     """The mean error to expect with n examples, from `errors` (prompts, k) of each prompt at k sizes.
+
+    `law` "error" is that of `fit_power_law`. "odds" has the odds of an error fall, e / (1 − e) = b · n^−c, fitted as a
+    line of log odds in log n: where there are many kinds of answers, errors fall late and then fast, which the first
+    law does not follow (it has a floor, and this one has none). Neither is known to be right; the two are bounds.
 
     Prompts are drawn with replacement, the law is fitted to the means of each draw, and the interval is that of
     percentiles. It covers which prompts were tried, and not whether errors go on falling by this law.
     """
     places, table = np.asarray(sizes, dtype=np.float64), np.asarray(errors, dtype=np.float64)
-    drawn = _drawn_means(table, resamples, seed)
-    a, b, c = _fit(places, drawn)
-    low, high = np.quantile(a + b * n**-c, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(fit_power_law(places, table.mean(axis=0)).at(n), float(low), float(high), len(table))
+    read = _by_error if law == "error" else _by_odds
+    drawn = read(places, _drawn_means(table, resamples, seed), n, len(table))
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    value = read(places, table.mean(axis=0)[None], n, len(table))[0]
+    return Interval(float(value), float(low), float(high), len(table))
+
+
+def _by_error(sizes: Floats, errors: Floats, n: float, _: int) -> Floats:
+    """(m,) what the first law, fitted to each row of errors (m, k), gives with n examples."""
+    a, b, c = _fit(sizes, errors)
+    found: Floats = a + b * n**-c
+    return found
+
+
+def _by_odds(sizes: Floats, errors: Floats, n: float, prompts: int) -> Floats:
+    """(m,) what the second law gives; an error of none or all of the prompts counts as half a prompt from it."""
+    least = 0.5 / prompts
+    odds = np.log(np.clip(errors, least, 1 - least) / np.clip(1 - errors, least, 1 - least))
+    x = np.log(sizes)
+    slope = np.minimum((odds - odds.mean(axis=1, keepdims=True)) @ (x - x.mean()) / ((x - x.mean()) ** 2).sum(), 0)
+    found: Floats = 1 / (1 + np.exp(-(odds.mean(axis=1) + slope * (np.log(n) - x.mean()))))
+    return found
 
 
 def clearly_falls(errors: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> bool:
