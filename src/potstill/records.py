@@ -118,10 +118,10 @@ class Clearance:
 
 @dataclass(frozen=True, slots=True)
 class JudgeReplies:
-    """What one judge said to questions, in their order: its text, or why there is none that can be read."""
+    """What one judge said to questions, in their order; where there is a problem the text is no answer, if any."""
 
     texts: tuple[str | None, ...]
-    problems: tuple[str, ...]  # empty where there is a text
+    problems: tuple[str, ...]  # such as truncated; empty for a reply that came whole
     facts: Mapping[str, Any]  # what asking took: requests, input_tokens, output_tokens, cost_usd (None: unknown)
 
 

@@ -85,7 +85,7 @@ def test_what_has_no_answer_is_told_with_its_reason(tmp_path: Path) -> None:
 
     with ScriptedServer(script) as server:
         found = judges(recipe(served(server.base_url)), tmp_path).ask("j", questions(4))
-    assert found.texts == ("Verdict: A", None, None, "Verdict: B")
+    assert found.texts == ("Verdict: A", None, "Verd", "Verdict: B")
     assert "too long" in found.problems[1]
     assert found.problems[2] == "truncated"
     assert found.facts["cost_usd"] is None  # no prices: unknown, never 0
@@ -161,6 +161,7 @@ def test_local_weights_answer_greedily_and_once(weights: Path, tmp_path: Path, m
     asked = [*questions(3), *questions(1), *questions(1, "word " * 200)]
     found = judges(made, tmp_path).ask("j", asked)
     assert found.texts[0] == found.texts[3]
+    assert found.texts[4] is None
     assert all(found.problems[at] in ("", "truncated", "empty") for at in range(4))
     assert found.problems[4].startswith("no answer: ")
     assert "evaluate.judge.max_new_tokens 4 are over its 256" in found.problems[4]

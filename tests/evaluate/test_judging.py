@@ -56,9 +56,8 @@ def asked_of(judges: dict[str, Judge], seen: list[Prompt] | None = None, score: 
                 assert alone is not None
                 assert score is not None
                 texts.append(score(alone[1], ""))
-        problems = ["truncated" if text == "CUT" else "" for text in texts]
-        kept = [None if problem else text for text, problem in zip(texts, problems, strict=True)]
-        return JudgeReplies(tuple(kept), tuple(problems), {"requests": len(texts), "cost_usd": None})
+        problems = tuple("truncated" if text.endswith("CUT") else "" for text in texts)
+        return JudgeReplies(tuple(texts), problems, {"requests": len(texts), "cost_usd": None})
 
     return ask
 
@@ -151,7 +150,7 @@ def test_nonsense_is_counted_and_shown_and_bounds_say_what_it_could_hide(tmp_pat
     def sometimes(a: str, b: str) -> str:
         if "odd" in a + b:
             return "Well, both have their charm."
-        return "CUT" if "long" in a + b else likes_good(a, b)
+        return "Verdict: A CUT" if "long" in a + b else likes_good(a, b)
 
     texts = [("t", "good s")] * 30 + [("t", "odd s")] * 6 + [("t", "long s")] * 4
     found = judged(tmp_path, texts, asked_of({"one": sometimes}))
@@ -162,7 +161,7 @@ def test_nonsense_is_counted_and_shown_and_bounds_say_what_it_could_hide(tmp_pat
     assert found.facts["bounds"] == [0.75, 1]
     silent = found.facts["judges"][0]["unusable"]
     assert [(one["why"], one["replies"]) for one in silent] == [("no verdict in its last line", 12), ("truncated", 8)]
-    assert silent[0]["example"] == "Well, both have their charm."
+    assert [one["example"] for one in silent] == ["Well, both have their charm.", "Verdict: A CUT"]
     assert found.facts["judges"][0]["replies"] == 80
 
 

@@ -77,3 +77,17 @@ def test_quality_is_what_is_kept_of_the_task() -> None:
     drawing = plots.quality_against_speed({"figures": figures})
     assert drawing is not None
     assert "accuracy, teacher = 100 %" in drawing["wide"]
+
+
+def test_served_judges_of_the_evaluation_are_paid_too() -> None:
+    def with_judges(*judges: dict[str, Any]) -> dict[str, Any]:
+        data = {"cost_usd": 2.5, "tokens": SERVED, "answers": 500}
+        return costs_section({"data": data, "seconds": {"collect": 75.0}, "judge": {"judges": list(judges)}})
+
+    served, here = {"base_url": "https://host/v1", "cost_usd": 0.5}, {"base_url": None, "cost_usd": 0.0}
+    found = with_judges(served, served, here)
+    assert paid(found)["Asking the judges"] == "1.00 USD"
+    assert found["total"]["paid"] == "3.50 USD"
+    assert "Asking the judges" not in paid(with_judges(here))
+    unknown = with_judges(served, served | {"cost_usd": None})
+    assert paid(unknown)["Asking the judges"] == unknown["total"]["paid"] == "unknown"

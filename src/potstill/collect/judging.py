@@ -172,12 +172,8 @@ def _read(journal: Journal, keys: Sequence[str]) -> JudgeReplies:
         "cost_usd": None if None in costs else sum(one for one in costs if one is not None),
     }
     problems = [_problem(rows[key]) for key in keys]
-    texts = [None if problem else _text(rows[key]) for key, problem in zip(keys, problems, strict=True)]
+    texts = [row.reply.text if row.reply is not None else None for row in (rows[key] for key in keys)]
     return JudgeReplies(tuple(texts), tuple(problems), facts)
-
-
-def _text(row: Row) -> str:
-    return row.reply.text if row.reply is not None else ""
 
 
 def _problem(row: Row) -> str:

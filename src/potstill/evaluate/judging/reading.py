@@ -65,7 +65,7 @@ def read_sheet(
     why: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for question, text, problem in zip(questions, replies.texts, replies.problems, strict=True):
-        value = None if text is None else _value(question, text, scale)
+        value = None if text is None or problem else _value(question, text, scale)
         counts[question.model][question.at] += 1
         if value is not None:
             orders[question.kind][question.model][question.at] = value
@@ -73,7 +73,7 @@ def read_sheet(
         reason = problem or (_NO_SCORE if question.kind == "score" else _NO_VERDICT)
         unusable[question.model][question.at] += 1
         why[reason] += 1
-        if text is not None:
+        if text:
             examples.setdefault(reason, text.strip()[-_SHOWN:])
     return Sheet(
         orders["teacher_first"], orders["other_first"], orders["score"], counts, unusable, why, examples, replies.facts

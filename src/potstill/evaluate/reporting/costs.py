@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from potstill.evaluate.reporting.wording import capital, printed
-from potstill.evaluate.summary import NOT_MEASURED, mapping, number
+from potstill.evaluate.summary import NOT_MEASURED, mapping, mappings, number
 
 _STAGES: Final = {
     "terms": "Checking the terms",
@@ -14,14 +14,15 @@ _STAGES: Final = {
     "train": "Training, baselines included",
     "evaluate": "Evaluating",
 }
+_JUDGED: Final = "evaluation_judge_cost_usd"
 # Which stage paid, and under which name of evaluation.json's data.
-_PAID: Final = {"collect": "cost_usd", "screen": "judge_cost_usd", "train": "scoring_cost_usd"}
+_PAID: Final = {"collect": "cost_usd", "screen": "judge_cost_usd", "train": "scoring_cost_usd", "judge": _JUDGED}
 _NOTHING: Final = "nothing"
 
 
 def costs_section(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """One row a stage with its time and what was paid, and their sums."""
-    data, seconds = mapping(evaluation.get("data")), mapping(evaluation.get("seconds"))
+    data, seconds = {**mapping(evaluation.get("data")), **_judging(evaluation)}, mapping(evaluation.get("seconds"))
     local = "tokens" in data and data["tokens"] is None  # a served teacher's tokens are counted by its server
     rows = [
         {
@@ -32,6 +33,9 @@ def costs_section(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         }
         for stage, taken in seconds.items()
     ]
+    if _JUDGED in data:
+        paid = usd(number(data[_JUDGED]))
+        rows.append({"title": "Asking the judges", "seconds": "part of the evaluation", "paid": paid, "each": ""})
     known = [found for taken in seconds.values() if (found := number(taken)) is not None]
     return {
         "rows": rows,
@@ -43,6 +47,14 @@ def costs_section(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": _tokens(mapping(data.get("tokens"))),
         "says": "The teacher ran on this machine, so asking it cost time and no money." if local else "",
     }
+
+
+def _judging(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
+    """What the served judges of the evaluation cost, which is unknown as soon as one's cost is; nothing without one."""
+    judges = mappings(mapping(evaluation.get("judge")).get("judges"))
+    costs = [number(one.get("cost_usd")) for one in judges if one.get("base_url")]
+    known = [cost for cost in costs if cost is not None]
+    return {_JUDGED: sum(known) if len(known) == len(costs) else None} if costs else {}
 
 
 def duration(seconds: float | None) -> str:
