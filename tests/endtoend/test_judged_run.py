@@ -39,12 +39,12 @@ def test_a_judge_is_paid_once_and_its_figures_decide(tmp_path: Path, monkeypatch
         with monkeypatch.context() as killed:
             killed.setattr(stage, "time_models", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
-                run_recipe(recipe, folder)
+                run_recipe(recipe, folder, until="evaluate")
         asked = len(server.calls)
         assert asked > 0
         assert not (folder / "evaluation.json").exists()
         with pytest.raises(Inconclusive, match=r"judged win rate is .* nothing can be concluded from fewer than 20"):
-            run_recipe(recipe, folder)
+            run_recipe(recipe, folder, until="evaluate")
         assert len(server.calls) == asked
     found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     told = found["judge"]["judges"][0]
@@ -61,6 +61,6 @@ def test_a_judge_is_paid_once_and_its_figures_decide(tmp_path: Path, monkeypatch
     # How many questions a local judge would answer at once is no reason to evaluate anew.
     slower = load_recipe(path, ["evaluate.judge.batch_size=2"])
     with pytest.raises(Inconclusive):
-        run_recipe(slower, folder)
+        run_recipe(slower, folder, until="evaluate")
     started = [one.facts["stage"] for one in ledger.read(folder / "ledger.jsonl") if one.kind == "stage_started"]
     assert started.count("evaluate") == 2
