@@ -128,6 +128,16 @@ def test_prompts_that_changed_sides_and_other_held_out_answers_are_told(recipe: 
     assert diff(old, new).prompts.moved == 1
 
 
+def test_other_references_are_told(recipe: Make, tmp_path: Path) -> None:
+    tasks = [
+        {"task": {"references": f"{name}.jsonl", "reference_field": "a", "metrics": ["exact_match"]}} for name in "ab"
+    ]
+    old, new = (run(tmp_path / str(at), recipe(evaluate=one), np.ones(HELD), "ship") for at, one in enumerate(tasks))
+    assert diff(old, new).notes == [
+        "evaluate.task is not the same in both runs, so a metric of one name may be another one"
+    ]
+
+
 def test_figures_by_prompt_of_an_earlier_run_are_missing_and_the_rest_is_told(two: tuple[Path, Path]) -> None:
     (two[0] / NAME).unlink()
     found = diff(*two)

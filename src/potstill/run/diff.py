@@ -75,6 +75,7 @@ def diff(old: Path, new: Path) -> RunDiff:
         for folder, table in zip((old, new), tables, strict=True)
         if table is None
     ]
+    changes = _changes(*recipes)
     common = 0
     paired: list[Paired] = []
     slices: list[Paired] = []
@@ -86,8 +87,10 @@ def diff(old: Path, new: Path) -> RunDiff:
                 f"the teacher's answers to {answers.held_out_different:,} held-out prompts are not the same in both "
                 "runs, and fidelity is measured along them"
             )
+        if any(one.field.startswith("evaluate.task") for one in changes):
+            notes.append("evaluate.task is not the same in both runs, so a metric of one name may be another one")
     return RunDiff(
-        str(old), str(new), _changes(*recipes), prompts, answers,
+        str(old), str(new), changes, prompts, answers,
         (evaluations[0]["decision"], evaluations[1]["decision"]), _figures(*evaluations), common, paired, slices, notes,
     )  # fmt: skip
 
