@@ -57,6 +57,13 @@ def test_without_a_task_the_worst_are_the_furthest_and_of_different_prompts() ->
     assert served["examples"][0]["kl_nats"] is None
 
 
+def test_an_answer_without_a_position_is_shown_without_figures() -> None:
+    one = side_by_side([0.5, 0.1, 0.2])
+    found = Positions(np.array([2, 0, 2]), one.positions.log_q[:4], kl=np.array([0.5, 0.5, 0.2, 0.2]))
+    shown = SideBySide(one.held, found, one.answers, one.chrf, None, None).spread()
+    assert [example["kl_nats"] for example in shown] == [None, 0.2, 0.5]
+
+
 def test_with_a_task_the_worst_lose_most_against_the_teacher() -> None:
     """Right answers of the student, and what the teacher has wrong as well, are not among them."""
     task = graded([1, 1, 0, 1, 0.5], [0, 1, 0, 0.5, 1], [0, 1, 2, 4, 5], 8)

@@ -51,7 +51,7 @@ class SideBySide:
     def _divergence(self) -> Floats:
         """(answers,) nats a position from the teacher: KL divergence, else cross-entropy of the teacher's answer."""
         found = self.positions
-        return found.sums(found.kl if found.kl is not None else -found.log_q) / found.lengths
+        return found.sums(found.kl if found.kl is not None else -found.log_q) / np.maximum(found.lengths, 1)
 
     def _loss(self) -> Floats:
         """(answers,) the mean over the task's metrics of (teacher - student) / range; 0 without a reference."""
@@ -71,8 +71,7 @@ class SideBySide:
         return {
             "prompt": self.held[at].prompt_text, "teacher": self.held[at].text, "student": self.answers[at],
             "initial_student": self.initial[at] if self.initial is not None else None,
-            "top1_agreement": float(found.agree[own].mean()) if found.agree is not None else None,
-            "kl_nats": float(found.kl[own].mean()) if found.kl is not None else None, "chrf": self.chrf[at],
+            "top1_agreement": _mean(found.agree, own), "kl_nats": _mean(found.kl, own), "chrf": self.chrf[at],
             **self._graded(at),
         }  # fmt: skip
 
@@ -89,6 +88,11 @@ class SideBySide:
                 for name in student
             }
         return shown
+
+
+def _mean(values: Floats | None, own: slice) -> float | None:
+    """None where the figure is not measured, or the answer has no position, as one of nothing but an end may."""
+    return None if values is None or not len(values[own]) else float(values[own].mean())
 
 
 def _width(ranges: Mapping[str, tuple[float, float]], name: str) -> float:
