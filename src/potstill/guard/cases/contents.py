@@ -83,7 +83,7 @@ _FILLING: Final = """
 """
 
 _SHOWN: Final = f"""
-    WITH masked AS ({ends_of("id", "case_prompts")})
+    WITH masked AS MATERIALIZED ({ends_of("id", "case_prompts")})
     SELECT id, CASE WHEN first = last THEN first ELSE first || ' … ' || last END AS said FROM masked
     JOIN case_templates USING (id) WHERE template = hash(first) OR (last <> '' AND template = hash(last))
     GROUP BY ALL ORDER BY id, count(*) DESC, said

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _BIN_S: Final = 300
 _DAY_BINS: Final = 288
 _FEW: Final = 0.25  # of all accounts: fewer at once are not everybody, but may be the campaign that is looked for
-_WIDTH: Final = 512  # numbers an account's activity is sketched in; a similarity is then off by 0.044 (one sigma)
-_NOISE: Final = 0.13  # three sigma: pairs that come this near are looked at exactly
+_WIDTH: Final = 1_024  # numbers an account's activity is sketched in; a similarity is then off by 0.031 (one sigma)
+_NOISE: Final = 0.09  # three sigma: pairs that come this near are looked at exactly
 _BLOCK: Final = 2_048  # accounts compared at a time
 _COMMON: Final = 6  # bins that a pair is active in, at least: of accounts with few bins some meet by chance
 _PARTNERS: Final = 20  # of each account, the most alike: enough to hold a campaign of any size together
@@ -73,7 +73,7 @@ def coactivity(connection: "DuckDBPyConnection", least_bins: int = 12) -> "Coact
 class Coactivity:
     """Sparse activity of N accounts in T bins and S times of day (weekday or weekend), and a sketch of what is left.
 
-    `sketch` (N, 512) are vectors whose inner products estimate similarities: a count sketch (Charikar, Chen and
+    `sketch` (N, 1,024) are vectors whose inner products estimate similarities: a count sketch (Charikar, Chen and
     Farach-Colton 2002) of each account's residual over the square root of its active bins.
     """
 
@@ -139,18 +139,17 @@ class Coactivity:
                 yield first, second, float(alike_pair), int(common)
 
     def _near(self, similarity: float) -> NDArray[np.intp]:
-        """Pairs (P, 2) whose sketches are this similar, at most some of each account: N² times 512 products."""
+        """Pairs (P, 2) whose sketches are this similar, at most some of each account: N² times 512 products in all."""
         most = 3 * _PARTNERS
         found = [np.empty((0, 2), np.intp)]
         for start in range(0, len(self.names), _BLOCK):
-            alike = self.sketch[start : start + _BLOCK] @ self.sketch.T
-            rows, columns = np.nonzero(alike >= similarity)
+            alike = self.sketch[start : start + _BLOCK] @ self.sketch[start:].T
+            rows, columns = np.nonzero(np.triu(alike, 1) >= similarity)
             values = alike[rows, columns]
             order = np.lexsort((columns, -values, rows))
             rows, columns = rows[order], columns[order]
             place = np.arange(len(rows)) - np.searchsorted(rows, rows)
-            chosen = (place < most) & (rows + start != columns)
-            found.append(np.sort(np.stack((rows[chosen] + start, columns[chosen]), axis=1), axis=1))
+            found.append(np.stack((rows, columns), axis=1)[place < most] + start)
         return np.unique(np.concatenate(found), axis=0)
 
     def _similarity(self, one: NDArray[np.intp], other: NDArray[np.intp]) -> NDArray[np.float64]:

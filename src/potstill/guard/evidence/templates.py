@@ -57,12 +57,14 @@ def _masked(connection: "DuckDBPyConnection") -> None:
     connection.execute(
         f"""
         CREATE TEMP TABLE IF NOT EXISTS ends AS
-        SELECT account, hash(first) AS begins, CASE WHEN last <> '' THEN hash(last) END AS ends, count(*) AS times
-        FROM ({ends_of("account", "events WHERE account IS NOT NULL AND prompt IS NOT NULL")})
-        WHERE first <> '' GROUP BY ALL
+        SELECT account, CASE WHEN first <> '' THEN hash(first) END AS begins,
+          CASE WHEN last <> '' THEN hash(last) END AS ends, count(*) AS times
+        FROM ({ends_of("account", "events WHERE account IS NOT NULL AND prompt IS NOT NULL")}) GROUP BY ALL
         """,
         {"slots": SLOTS},
     )
+    # A condition above would be moved down by DuckDB, and all masking be done again for it.
+    connection.execute("DELETE FROM ends WHERE begins IS NULL")
 
 
 def template_links(connection: "DuckDBPyConnection", least: int = 5) -> list[Link]:
