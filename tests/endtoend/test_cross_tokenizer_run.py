@@ -1,12 +1,12 @@
 """Whole runs with a teacher and a student of different tokenizers: trained, measured, labelled; and what is refused."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run import WORDS, command, write_recipe
+from commands import Said, potstill
+from test_run import WORDS, write_recipe
 
 from potstill.evaluate.summary import summary_lines
 from potstill.run import verify
@@ -30,11 +30,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def run(folder: Path, teacher: Path, student: Any, *more: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, teacher: Path, student: Any, *more: str, **changes: Any) -> Said:
     recipe = write_recipe(folder, teacher, **{**ACROSS, "train": TRAIN, "student": student, **changes})
-    return subprocess.run(
-        command(recipe, folder / "run", *more), capture_output=True, text=True, timeout=300, check=False
-    )
+    return potstill("run", recipe, "--out", folder / "run", *more)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from commands import finish
 from serving import serving
-from test_run import WORDS, finish
+from test_run import WORDS
 
 from potstill.config import load_recipe
 from potstill.run import verify

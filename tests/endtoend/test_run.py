@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from commands import finish, potstill
 from serving import serving
 
 from potstill import ledger
@@ -64,12 +65,6 @@ def write_recipe(folder: Path, weights: Path, /, **changes: Any) -> Path:
 
 def command(recipe: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "potstill", "run", str(recipe), "--out", str(out), *more]
-
-
-def finish(recipe: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command(recipe, out, *more), capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 def weights(run: Path) -> str:
@@ -295,10 +290,7 @@ def test_a_flipped_bit_in_the_signals_is_found_by_verify_and_stops_training(unbr
 
 def test_a_student_that_is_not_accepted_exits_with_3(unbroken: Path, teacher: Path) -> None:
     recipe = unbroken.parent / "recipe.yaml"
-    done = subprocess.run(
-        command(recipe, unbroken, "--set", 'accept={parameter_ratio: "<= 0.01"}'),
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = potstill("run", recipe, "--out", unbroken, "--set", 'accept={parameter_ratio: "<= 0.01"}')
     assert done.returncode == 3
     assert "no ship" in done.stderr
     assert not (unbroken / "export").exists()

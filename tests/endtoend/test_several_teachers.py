@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from test_run import WORDS, command, finish, watch_loading, weights, write_recipe
+from commands import finish, potstill
+from test_run import WORDS, command, watch_loading, weights, write_recipe
 
 from potstill.config import load_recipe
 from potstill.progress import Silent
@@ -170,9 +171,7 @@ def test_teachers_that_share_no_prompt_write_their_own(folders: dict[str, Path],
 
 def test_a_prompt_without_a_teacher_stops_the_run_in_one_line(folders: dict[str, Path], tmp_path: Path) -> None:
     path = recipe(tmp_path, folders, "tag", {"kind": "full"})
-    done = subprocess.run(
-        command(path, tmp_path / "run", "--set", "teacher.tags=[other]"), capture_output=True, text=True, check=False
-    )
+    done = potstill("run", path, "--out", tmp_path / "run", "--set", "teacher.tags=[other]")
     assert done.returncode == 2
     assert "no teacher takes part in prompts without a tag" in done.stderr.splitlines()[-1]
 
@@ -183,8 +182,6 @@ def test_another_tokenizer_is_refused_with_both_sizes(folders: dict[str, Path], 
     (tmp_path / "other").mkdir()
     other = model_folder(tmp_path / "other", byte_level(258), layers=1, seed=0)
     path = recipe(tmp_path, {**folders, "second": other}, "weight", {"kind": "full"})
-    done = subprocess.run(
-        command(path, tmp_path / "run", "--until", "collect"), capture_output=True, text=True, check=False
-    )
+    done = potstill("run", path, "--out", tmp_path / "run", "--until", "collect")
     assert done.returncode == 2
     assert "more_teachers.second: its tokenizer has 258 tokens and the first teacher's" in done.stderr.splitlines()[-1]
