@@ -33,7 +33,8 @@ WORDS = (
     "blanket", "harbor",
 )  # fmt: skip
 FIGURES = (
-    "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "chrf", "parameter_ratio", "size_ratio",
+    "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "calibration_error", "chrf", "parameter_ratio",
+    "size_ratio",
     "decode_speedup", "prefill_speedup", "peak_memory_ratio", "initial_student.kl_nats", "batch_decode_speedup",
     "batch_prefill_speedup", "time_to_first_token_ratio", "price_ratio",
 )  # fmt: skip

@@ -44,6 +44,7 @@ def sample_evaluation() -> dict[str, Any]:
         "top1_agreement": figure(0.648, 0.627, 0.668, 60, "share"),
         "total_variation": figure(0.341, 0.325, 0.358, 60, "share"),
         "perplexity_ratio": figure(1.92, 1.83, 2.02, 60, "ratio"),
+        "calibration_error": figure(0.043, 0.035, 0.061, 60, "share"),
         "chrf": figure(52.3, 49.6, 55.1, 60, "score"),
         "parameter_ratio": figure(0.604, None, None, 1, "ratio"),
         "size_ratio": figure(0.604, None, None, 1, "ratio"),

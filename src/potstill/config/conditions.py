@@ -7,8 +7,8 @@ from potstill.config.lm_eval import is_lm_eval_figure
 from potstill.config.sections import Section
 
 FIGURES = (
-    "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "chrf", "parameter_ratio", "decode_speedup",
-    "prefill_speedup", "peak_memory_ratio", "size_ratio", "unmatched_l1",
+    "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "calibration_error", "chrf", "parameter_ratio",
+    "decode_speedup", "prefill_speedup", "peak_memory_ratio", "size_ratio", "unmatched_l1",
     "time_to_first_token_ratio", "batch_decode_speedup", "batch_prefill_speedup", "price_ratio",
 )  # fmt: skip
 # Of `probe.<name>`: what the teacher does and the student does not, and the reverse.

@@ -10,7 +10,9 @@ from potstill.evaluate.summary import figure_title, format_interval, format_thre
 from potstill.records import Figure
 from potstill.stats import needed_n
 
-FIDELITY: Final = ("kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "unmatched_l1", "chrf")
+FIDELITY: Final = (
+    "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "calibration_error", "unmatched_l1", "chrf",
+)  # fmt: skip
 MIN_PROMPTS: Final = 20  # with fewer held-out prompts nothing is concluded about fidelity, whatever the interval says
 
 EXIT_CODES: Final = {"ship": 0, "no ship": 3, "inconclusive": 5}

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from potstill.evaluate.calibration import calibration_error
 from potstill.evaluate.mixture import Mixture
 from potstill.models import prefix
 from potstill.models.local import LocalModel
@@ -37,6 +38,10 @@ class Positions:
     total_variation: NDArray[np.float64] | None = None
     unmatched_l1: NDArray[np.float64] | None = None  # across tokenizers only
     size_bytes: NDArray[np.float64] | None = None  # (answers,), of each answer's text; across tokenizers only
+    confidence: NDArray[np.float64] | None = None  # the student's probability of its likeliest token
+    hit: NDArray[np.float64] | None = None  # 1 where that is what the teacher wrote
+    teacher_confidence: NDArray[np.float64] | None = None
+    teacher_hit: NDArray[np.float64] | None = None
 
     @property
     def unit(self) -> str:
@@ -63,7 +68,8 @@ def measure(student: LocalModel, teacher: LocalModel | Mixture | None, examples:
 
     Several teachers are one distribution at each position: their mixture.
     """
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("log_q", "log_p", "kl", "agree", "total_variation")}
+    names = ("log_q", "log_p", "kl", "agree", "total_variation", "confidence", "hit")
+    parts: dict[str, list[Tensor]] = {name: [] for name in (*names, "teacher_confidence", "teacher_hit")}
     for start in range(0, len(examples), _ROWS_AT_ONCE):
         few = examples[start : start + _ROWS_AT_ONCE]
         targets = torch.tensor([token for one in few for token in one.tokens[one.prompt_length :]])
@@ -80,13 +86,19 @@ def measure(student: LocalModel, teacher: LocalModel | Mixture | None, examples:
                 q, p = q[:, :width], p[:, :width]
             log_q = torch.log_softmax(q, -1)
             parts["log_q"].append(_of_targets(log_q, targets[piece]))
+            best = log_q.max(-1)
+            parts["confidence"].append(best.values.exp())
+            parts["hit"].append((best.indices == targets[piece]).float())
             if p is None:
                 continue
             log_p = torch.log_softmax(p, -1)
             parts["log_p"].append(_of_targets(log_p, targets[piece]))
             parts["kl"].append(forward_kl(log_q, log_p))
             parts["total_variation"].append(total_variation(log_q, log_p))
-            parts["agree"].append((log_q.argmax(-1) == log_p.argmax(-1)).float())
+            theirs_best = log_p.max(-1)
+            parts["agree"].append((best.indices == theirs_best.indices).float())
+            parts["teacher_confidence"].append(theirs_best.values.exp())
+            parts["teacher_hit"].append((theirs_best.indices == targets[piece]).float())
     joined = {name: torch.cat(found).double().numpy() if found else None for name, found in parts.items()}
     lengths = np.array([one.answer_length for one in examples], dtype=np.int64)
     return Positions(lengths, **joined)  # type: ignore[arg-type]  # log_q is always there
@@ -142,6 +154,11 @@ def fidelity_figures(found: Positions, clusters: Sequence[str], resamples: int, 
         figures["kl_nats"] = as_figure(mean(found.kl), f"nats a {found.unit}")
         figures["top1_agreement"] = as_figure(mean(found.agree, share=True), f"share of {found.unit}s")
         figures["total_variation"] = as_figure(mean(found.total_variation), "0 to 1, a group" if across else "0 to 1")
+    if found.confidence is not None and found.hit is not None:
+        error = calibration_error(
+            found.confidence, found.hit, np.repeat(place, found.lengths), resamples=resamples, seed=seed
+        )
+        figures["calibration_error"] = as_figure(error, "0 to 1")
     if found.unmatched_l1 is not None:
         figures["unmatched_l1"] = as_figure(mean(found.unmatched_l1), "0 to 2, a group")
     if found.log_p is not None:

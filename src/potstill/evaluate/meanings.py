@@ -46,6 +46,12 @@ WORDING: Final[Mapping[str, Wording]] = {
         "1 is no more surprised.",
         "ratio",
     ),
+    "calibration_error": Wording(
+        "calibration error",
+        "How far the student's certainty is from how often the teacher wrote what the student held most likely. Lower "
+        "is better; 0 is a student whose 70 % is right 70 times in 100.",
+        "share",
+    ),
     "unmatched_l1": Wording(
         "unmatched vocabulary",
         "How unlike the two models spread probability over the tokens that only one of them has, whatever those tokens "

@@ -6,6 +6,7 @@ from typing import Any
 
 from potstill.answers import Answer
 from potstill.config import FIRST, Recipe
+from potstill.evaluate.calibration import error_of
 from potstill.evaluate.fidelity import Positions
 from potstill.models.fetch import fetch
 from potstill.models.local import LocalModel
@@ -49,12 +50,17 @@ def teacher_facts(
     if positions.log_p is not None:
         measured = found[FIRST] if len(teachers) == 1 else found.setdefault("mixture", {})
         measured["perplexity"] = positions.perplexity(positions.log_p)
+        if positions.teacher_confidence is not None and positions.teacher_hit is not None:
+            measured["calibration_error"] = error_of(positions.teacher_confidence, positions.teacher_hit)
     return found
 
 
 def model_facts(student: LocalModel, home: Path, positions: Positions) -> dict[str, Any]:
     """Facts of a student or baseline, with its perplexity on the teacher's answers."""
-    return _counted(student, home) | {"perplexity": positions.perplexity(positions.log_q)}
+    measured = {"perplexity": positions.perplexity(positions.log_q)}
+    if positions.confidence is not None and positions.hit is not None:
+        measured["calibration_error"] = error_of(positions.confidence, positions.hit)
+    return _counted(student, home) | measured
 
 
 def _counted(model: LocalModel, home: Path) -> dict[str, Any]:
@@ -65,6 +71,7 @@ def _counted(model: LocalModel, home: Path) -> dict[str, Any]:
         "layers": len(decoder_layers(model.network)),
         "size_bytes": sum(path.stat().st_size for path in home.glob("*.safetensors")),
         "perplexity": None,
+        "calibration_error": None,
         "prefill_tokens_per_s": None,
         "decode_tokens_per_s": None,
         "peak_memory_bytes": None,

@@ -8,7 +8,7 @@ from potstill.config.lm_eval import is_lm_eval_figure
 from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, JUDGE, PROBES, TASK, WORDING
 
 NOT_MEASURED: Final = "not measured"
-_ONLY_ACROSS = ("unmatched_l1",)
+_ONLY_ACROSS, _NOT_ACROSS = ("unmatched_l1",), ("calibration_error",)
 _WORDED: Final = {**WORDING, **TASK, **JUDGE, **PROBES}
 
 
@@ -19,7 +19,8 @@ def across_tokenizers(evaluation: Mapping[str, Any]) -> bool:
 
 def figures_shown(evaluation: Mapping[str, Any]) -> list[str]:
     """The figures that a report of this evaluation tells of, measured or not."""
-    return [name for name in WORDING if name not in _ONLY_ACROSS or across_tokenizers(evaluation)]
+    left_out = _NOT_ACROSS if across_tokenizers(evaluation) else _ONLY_ACROSS
+    return [name for name in WORDING if name not in left_out]
 
 
 def meaning_of(name: str, evaluation: Mapping[str, Any]) -> str:

@@ -60,12 +60,15 @@ def models_table(
         ("parameters", "Parameters", 1, ""), ("layers", "Layers", 1, ""), ("size_bytes", "Size on disk", 1e6, " MB"),
         ("prefill_tokens_per_s", "Prefill", 1, " tokens/s"), ("decode_tokens_per_s", "Decode", 1, " tokens/s"),
         ("peak_memory_bytes", "Peak memory", 1e6, " MB"), ("perplexity", surprise, 1, ""),
+        *([] if across else [("calibration_error", "Calibration error", 1, "")]),
     )  # fmt: skip
 
     def shown(key: str, scale: float, unit: str, model: Any) -> str:
         found = number(mapping(model).get(key))
         if key == "perplexity" and found is not None:
             return f"{found:,.2f}"
+        if key == "calibration_error":
+            return format_value(key, found)
         if found is None:
             return NOT_MEASURED
         return printed(round(found / scale) if scale > 1 else found, unit) + spread(key, model)
