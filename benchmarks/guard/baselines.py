@@ -43,10 +43,10 @@ def pooled_mmd(connection: "DuckDBPyConnection") -> dict[str, float]:
 
     rows = connection.execute(
         """
-        WITH some AS (
+        WITH looked_at AS (
           SELECT account, prompt FROM events WHERE prompt IS NOT NULL
           QUALIFY row_number() OVER (PARTITION BY account ORDER BY hash(prompt)) <= $most
-        ), numbered AS (SELECT account, left(prompt, 1000) AS said, row_number() OVER () - 1 AS number FROM some)
+        ), numbered AS (SELECT account, left(prompt, 1000) AS said, row_number() OVER () - 1 AS number FROM looked_at)
         SELECT account, number, hash(word) % $width AS word, count(*) AS n
         FROM (SELECT account, number, unnest(string_split_regex(lower(said), '[^a-z]+')) AS word FROM numbered)
         GROUP BY ALL

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from potstill.guard.simulate.kinds import What
-from potstill.guard.simulate.texts import Texts, read_yaml
+from potstill.guard.simulate.texts import Texts, made_up_names, read_yaml
 
 Ints = NDArray[np.int64]
 _EXTRA_DOCUMENTS: Final = 4  # passages after the first, of which a prompt has up to so many
@@ -28,14 +28,21 @@ class Forms:
 
 
 def honest_forms(n: int, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Templates of products: a role and a task before the slot, a form after it."""
+    """Templates of products: a role and a task before the slot, a form after it, each with names of its own.
+
+    What guard knows a template by are its first and last words, and unlike products share neither.
+    """
     words = read_yaml("words.yaml")["templates"]
 
     def some(name: str) -> list[str]:
         return [words[name][at] for at in rng.integers(len(words[name]), size=n).tolist()]
 
-    found = zip(some("roles"), some("houses"), some("tasks"), some("forms"), some("forms"), strict=True)
-    return [(f"{role} {house}. {task}.", f"{one} {other}") for role, house, task, one, other in found]
+    names = zip(made_up_names(n, rng), made_up_names(n, rng), strict=True)
+    found = zip(some("roles"), some("houses"), some("tasks"), some("forms"), names, strict=True)
+    return [
+        (f"{one} {other} desk. {role} {house}. {task}.", f"{form} Sign as {one} {other}.")
+        for role, house, task, form, (one, other) in found
+    ]
 
 
 def campaign_forms(wording: str, n: int, rng: np.random.Generator) -> list[tuple[str, str]]:
@@ -78,10 +85,11 @@ def prompts(
     if what.asks == "tools":
         tool = pa.array([read_yaml("words.yaml")["tools"]])[0].values
         used = tool.take(pa.array(rng.integers(len(tool), size=n)))
-        came = _joined("Result of", used, "in", pa.array(rng.integers(9, 9_000, n)).cast(pa.string()), "ms:", text)
+        took = pa.array(rng.integers(9, 9_000, n)).cast(pa.string())
         if what.wording is None:
             begins, ends = texts.openings.take(pa.array(rng.integers(len(texts.openings), size=n))), detail
-        return pc.if_else(pa.array(turn > 0), _joined(came, detail), _joined(begins, text, ends))
+        came = _joined(text, detail, "returned by", used, "in", took, "ms")
+        return pc.if_else(pa.array(turn > 0), came, _joined(begins, text, ends))
     return _joined(begins, text, detail, ends)
 
 
@@ -92,8 +100,8 @@ def _some_text(what: What, texts: Texts, topic: Ints, rng: np.random.Generator) 
 
 
 def _details(texts: Texts, rng: np.random.Generator, n: int) -> pa.StringArray:
-    one, other = (part.take(pa.array(rng.integers(len(part), size=n))) for part in texts.details)
-    return pc.binary_join_element_wise(one, other, " ")
+    parts = (part.take(pa.array(rng.integers(len(part), size=n))) for part in texts.details)
+    return pc.binary_join_element_wise(*parts, " ")
 
 
 def _where(chosen: NDArray[np.bool_], text: pa.StringArray) -> pa.StringArray:

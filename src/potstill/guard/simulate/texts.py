@@ -20,7 +20,7 @@ from potstill.exchanges import opened, rows
 from potstill.guard.simulate.chance import chance
 
 _TOPIC_TEXTS: Final = 3_000  # of one topic that are kept
-_DETAILS: Final = 6_000  # sentences of each of the two lists; their pairs are 36 million
+_DETAILS: Final = 6_000  # entries of each of the three lists
 _LEAST, _MOST = 12, 4_000  # characters of a text
 _FIELDS: Final = ("prompt", "question", "instruction", "text", "turns", "messages", "content")
 _LONGEST_ROW: Final = 1 << 20  # bytes
@@ -42,7 +42,7 @@ class Texts:
     first: NDArray[np.int64]  # of each topic
     count: NDArray[np.int64]
     openings: pa.StringArray
-    details: tuple[pa.StringArray, pa.StringArray]
+    details: tuple[pa.StringArray, pa.StringArray, pa.StringArray]  # joined in this order
 
     @property
     def topics(self) -> int:
@@ -84,19 +84,36 @@ def _texts(topics: Mapping[str, Sequence[str]], seed: int) -> Texts:
     words = read_yaml("words.yaml")["details"]
     return Texts(
         pa.array([text for texts in kept for text in texts], pa.string()),
-        np.cumsum(count) - count, count, pa.array(words["openings"], pa.string()), _details(words, rng),
+        np.cumsum(count) - count, count, _openings(words, rng), _details(words, rng),
     )  # fmt: skip
 
 
-def _details(words: Mapping[str, list[str]], rng: np.random.Generator) -> tuple[pa.StringArray, pa.StringArray]:
+def made_up_names(n: int, rng: np.random.Generator) -> list[str]:
+    """Names that nobody has, out of 13,824."""
+    syllables = read_yaml("words.yaml")["details"]["syllables"]
+    chosen = rng.integers(len(syllables), size=(n, 3)).tolist()
+    return ["".join(syllables[at] for at in three).capitalize() for three in chosen]
+
+
+def _openings(words: Mapping[str, list[str]], rng: np.random.Generator) -> pa.StringArray:
+    """How messages begin: two in five at once with what they are about, the others with a greeting and a name."""
+    greetings = [words["openings"][at] for at in rng.integers(len(words["openings"]), size=_DETAILS).tolist()]
+    named = zip(greetings, made_up_names(_DETAILS, rng), rng.random(_DETAILS).tolist(), strict=True)
+    return pa.array(["" if luck < 0.4 else f"{greeting} {name} here." for greeting, name, luck in named], pa.string())
+
+
+def _details(
+    words: Mapping[str, list[str]], rng: np.random.Generator
+) -> tuple[pa.StringArray, pa.StringArray, pa.StringArray]:
     def some(name: str) -> list[str]:
         return [words[name][at] for at in rng.integers(len(words[name]), size=_DETAILS).tolist()]
 
     found = zip(some("names"), some("relations"), some("verbs"), some("adjectives"), some("things"), strict=True)
     first = [f"{name}, {who}, {verb} the {how} {what}" for name, who, verb, how, what in found]
     where = zip(some("places"), some("times"), some("adjectives"), some("things"), strict=True)
-    second = [f"near {place} {when}, with a {how} {what}." for place, when, how, what in where]
-    return pa.array(first, pa.string()), pa.array(second, pa.string())
+    second = [f"near {place} {when}, with a {how} {what} for" for place, when, how, what in where]
+    third = [f"{name}." for name in made_up_names(_DETAILS, rng)]
+    return pa.array(first, pa.string()), pa.array(second, pa.string()), pa.array(third, pa.string())
 
 
 def _read(path: Path) -> Iterator[str]:
