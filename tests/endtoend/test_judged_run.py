@@ -1,16 +1,18 @@
 """A run with a served judge: killed after it was asked, it asks nothing again, and what it said decides."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_server import Call, ScriptedServer, Step, answer
 from test_run import write_recipe
 
 from potstill import ledger
+from potstill.collect.judging import Judges
 from potstill.config import load_recipe
 from potstill.errors import Inconclusive
-from potstill.evaluate import stage
 from potstill.run import run_recipe, status, verify
 from tiny import make_tiny_model
 
@@ -25,6 +27,16 @@ def by_length(call: Call) -> Step:
     )
 
 
+def then_dies(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """The asking, and then the end of the process, before anything is made of the replies."""
+
+    def dying(self: Judges, *questions: Any, **more: Any) -> None:
+        ask(self, *questions, **more)
+        raise KeyboardInterrupt
+
+    return dying
+
+
 def test_a_judge_is_paid_once_and_its_figures_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = make_tiny_model(tmp_path / "teacher", layers=4, scale=0.2)
     with ScriptedServer(by_length) as server:
@@ -37,7 +49,7 @@ def test_a_judge_is_paid_once_and_its_figures_decide(tmp_path: Path, monkeypatch
         path = write_recipe(tmp_path, weights, evaluate=evaluate, accept=accept, train=train)
         recipe, folder = load_recipe(path), tmp_path / "run"
         with monkeypatch.context() as killed:
-            killed.setattr(stage, "time_models", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            killed.setattr(Judges, "ask", then_dies(Judges.ask))
             with pytest.raises(KeyboardInterrupt):
                 run_recipe(recipe, folder, until="evaluate")
         asked = len(server.calls)
