@@ -48,7 +48,7 @@ def test_rows_of_the_report(tmp_path: Path) -> None:
     assert [one["value"] for one in abstention["roles"]] == ["6", "0"]
     assert abstention["p"] == "0.062"
     asking = rows["Asking back"]
-    assert asking["lost"] == {"value": "not enough cases", "interval": "2 seen, from fewer than 5 prompts"}
+    assert asking["lost"] == {"value": "not enough cases", "interval": "2, from fewer than 5 prompts"}
     assert "fields left empty" in section["without"]
     assert "What vanishes first" in page
     assert "<script>fetch" not in page

@@ -68,14 +68,19 @@ def _share(model: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _lost(probe: Mapping[str, Any], figures: Mapping[str, Any], key: str) -> dict[str, str]:
-    name, count = mapping(probe.get("figures")).get(key), number(probe.get(key))
+    name, does = mapping(probe.get("figures")).get(key), number(mapping(probe.get("teacher")).get("count"))
     if name is None:
         return {"value": "–", "interval": ""}
     if f"probe.{name}" in figures:
         return cell(figures, f"probe.{name}")
-    least = number(probe.get("least_prompts"))
-    least_prompts = plural(int(least), "prompt") if least is not None else "too few prompts"
-    return {"value": "not enough cases", "interval": f"{printed(count)} seen, from fewer than {least_prompts}"}
+    cases, least = number(probe.get("cases")), number(probe.get("least_prompts"))
+    if does is None or cases is None or least is None:
+        return {"value": "not enough cases", "interval": ""}
+    there = does if key == "lost" else cases - does
+    return {
+        "value": "not enough cases",
+        "interval": f"{printed(there)}, from fewer than {plural(int(least), 'prompt')}",
+    }
 
 
 def _example(example: Mapping[str, Any]) -> dict[str, str]:
