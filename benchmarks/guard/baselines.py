@@ -64,15 +64,16 @@ def pooled_mmd(connection: "DuckDBPyConnection") -> dict[str, float]:
     names, first = np.unique(rows["account"].astype(str), return_inverse=True)
     of = np.zeros(len(features), np.int64)
     of[number] = first
-    pool = features.mean(axis=0)
-    found: dict[str, float] = {}
-    for at, name in enumerate(names):
-        mine = features[of == at]
-        if len(mine) > 1:
-            mean = mine.mean(axis=0)
-            bias = float(((mine - mean) ** 2).sum() / (len(mine) * (len(mine) - 1)))
-            found[str(name)] = float(((mean - pool) ** 2).sum()) - bias
-    return found
+    order = np.argsort(of, kind="stable")
+    begins = np.searchsorted(of[order], np.arange(len(names)))
+    count = np.diff(begins, append=len(of))
+    sums = np.add.reduceat(features[order], begins, axis=0)
+    squares = np.add.reduceat((features[order] ** 2).sum(axis=1), begins)
+    means = sums / count[:, None]
+    spread = squares - count * (means**2).sum(axis=1)  # squared distances from the account's mean
+    bias = spread / np.maximum(count * (count - 1), 1)
+    scores = ((means - features.mean(axis=0)) ** 2).sum(axis=1) - bias
+    return {str(name): float(score) for name, score, n in zip(names, scores, count, strict=True) if n > 1}
 
 
 BASELINES: dict[str, Any] = {"rate limit": rate, "near duplicates": near_duplicates, "pooled MMD": pooled_mmd}
