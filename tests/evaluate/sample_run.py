@@ -57,6 +57,7 @@ def sample_evaluation() -> dict[str, Any]:
         "peak_memory_ratio": figure(0.66, None, None, 1, "ratio"),
         "probe.lost_abstention": figure(0.25, 0.07, 0.59, 8, "share"),
         "probe.new_refusals": figure(0.0, 0.0, 0.07, 52, "share"),
+        "probe.new_clarifying": figure(0.0, 0.0, 0.06, 59, "share"),
         "initial_student.kl_nats": figure(4.12, 3.98, 4.27, 60, "nats"),
         "initial_student.top1_agreement": figure(0.246, 0.231, 0.262, 60, "share"),
         "initial_student.total_variation": figure(0.781, 0.769, 0.793, 60, "share"),
