@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.config import Condition, Recipe, load_recipe, parse_condition, recipe_from
+from potstill.config import Asked, Condition, Recipe, load_recipe, parse_condition, recipe_from
 from potstill.errors import RecipeError
 
 SMALLEST: dict[str, Any] = {
@@ -102,6 +102,13 @@ def test_paths_become_absolute() -> None:
         ("accept", {"top1_agreement": ">= nan"}, "accept.top1_agreement"),
         ("accept", {"accuracy": ">= 0.6"}, "accuracy"),
         ("accept", [">= 0.6"], "accept"),
+        ("accept", {"top1_agreement": {"kl_nats": ">= 1"}}, "accept.top1_agreement: {'kl_nats': '>= 1'} is not a"),
+        ("accept", {"slices": ">= 0.6"}, "accept.slices: must be a mapping"),
+        ("accept", {"slices": {"retention.acuracy": ">= 0.6"}}, "accept.slices: no figure is called 'retention.acur"),
+        ("accept", {"slices": {"chrf": "0.6"}}, "accept.slices.chrf: '0.6' is not a condition"),
+        ("evaluate.margin", 0, "evaluate.margin"),
+        ("evaluate.margin", 1, "evaluate.margin"),
+        ("evaluate.self_agreement", "perhaps", "evaluate.self_agreement"),
         ("evaluate.baselines", ["majority"], "evaluate.baselines"),
         ("export.formats", ["gguf:q8_0"], "export.formats"),
         ("use.commercial", "perhaps", "use.commercial"),
@@ -231,7 +238,7 @@ SECTION_KEYS = {
     },
     "evaluate": {
         "judge", "task", "lm_eval", "baselines", "resamples", "speed_prompts", "speed_new_tokens", "seed",
-        "speed_batch", "speed_batch_pairs", "price_per_hour_usd", "probes",
+        "speed_batch", "speed_batch_pairs", "price_per_hour_usd", "probes", "self_agreement", "margin",
     },
     "serving": {"usd_per_month", "price_per_million", "training_usd_per_hour", "months"},
 }  # fmt: skip
@@ -284,6 +291,8 @@ def test_overrides_are_read_as_yaml(tmp_path: Path) -> None:
     assert recipe.train.epochs == 7
     assert recipe.signals.kind == "full"
     assert recipe.accept == {"kl_nats": "<= 0.9"}
+    (tmp_path / "empty.yaml").write_text(yaml.safe_dump(SMALLEST | {"accept": None}))
+    assert load_recipe(tmp_path / "empty.yaml", ['accept.kl_nats="<= 0.9"']).accept == {"kl_nats": "<= 0.9"}
     assert recipe.prompts.limit is None
 
 
@@ -403,3 +412,33 @@ def test_an_objective_is_a_weighted_sum() -> None:
     alone = recipe_from(SMALLEST, Path("/base"), "recipe.yaml").objective
     assert [(one.kind, one.weight) for one in alone.parts] == [("forward_kl", 1.0)]
     assert alone.token_weight == 0
+
+
+def test_what_is_asked_of_a_student() -> None:
+    task = {"reference_field": "answer", "metrics": ["exact_match", "macro_f1"], "functions": [
+        {"function": "own.py:politeness", "range": [0, 5]}, {"function": "own.py:mood", "range": [-1, 1]}]}  # fmt: skip
+
+    def asked(**sections: Any) -> Asked:
+        return recipe_from(SMALLEST | sections, Path("/"), "recipe.yaml").asked
+
+    assert asked(accept={}) == Asked()
+    given = asked(accept={"kl_nats": "<= 0.9", "chrf_again": ">= 40", "slices": {"retention.chrf_again": ">= 0.8"}})
+    assert [(one.figure, one.operator, one.threshold) for one in given.conditions] == [
+        ("kl_nats", "<=", 0.9), ("chrf_again", ">=", 40)
+    ]  # fmt: skip
+    assert [one.figure for one in given.floors] == ["retention.chrf_again"]
+    assert not given.by_default
+    plain = asked()
+    assert plain.by_default
+    assert [(one.figure, one.threshold) for one in plain.conditions] == [("retention.chrf_again", 0.97)]
+    assert plain.floors == ()
+    # A metric that can be negative has no retention, and of a slice there is accuracy where there is no macro-F1.
+    tasked = asked(evaluate={"task": task, "margin": 0.05})
+    assert [one.figure for one in tasked.conditions] == [
+        "retention.exact_match", "retention.macro_f1", "retention.politeness"
+    ]  # fmt: skip
+    assert {one.threshold for one in tasked.conditions} == {0.95}
+    assert [(one.figure, one.threshold) for one in tasked.floors] == [
+        ("retention.exact_match", 0.85), ("retention.accuracy", 0.85), ("retention.politeness", 0.85)
+    ]  # fmt: skip
+    assert asked(evaluate={"margin": 0.5, "task": task}).floors[0].threshold == 0

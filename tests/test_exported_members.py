@@ -28,15 +28,15 @@ PUBLIC = {
     "potstill.guard.simulate": ["Campaign", "Options", "Simulated", "parse_campaign", "simulate"],
     "potstill.objectives": ["KINDS", "chunked_sum", "per_position"],
     "potstill.run": [
-        "Comparison", "Pilot", "Plan", "Side", "compare", "default_folder", "find_recipe", "plan", "run", "run_pilot",
-        "run_recipe", "status", "verify",
+        "Comparison", "Pilot", "Plan", "Side", "compare", "default_folder", "export_run", "find_recipe", "plan", "run",
+        "run_pilot", "run_recipe", "status", "verify",
     ],
     "potstill.stats": [
         "Controlled", "Interval", "PowerLaw", "Verdict", "benjamini_hochberg", "clearly_falls", "clopper_pearson",
         "cluster_mean", "cohen_kappa", "corrected_share", "differs_from_rest", "exponential", "extrapolated",
-        "fieller", "fit_power_law", "holm", "krippendorff_alpha", "mcnemar", "median_ratio", "needed_n",
-        "prediction_powered", "ratio_of_sums", "share_at_zero", "sign_flip", "smallest_p", "statistic_of_sums",
-        "statistic_of_weights", "student_t", "wilson", "within_margin",
+        "fieller", "fit_power_law", "holm", "krippendorff_alpha", "mcnemar", "median_ratio", "needed_alike", "needed_n",
+        "prediction_powered", "ratio_of_sums", "share_at_zero", "sign_flip", "simultaneous", "smallest_p",
+        "statistic_of_sums", "statistic_of_weights", "student_t", "wilson", "within_margin",
     ],
     "potstill.students": ["build_student"],
     "potstill.terms": [

@@ -29,7 +29,7 @@ from scripted_server import Call, ScriptedServer, Step, answer, busy, failure, h
 
 from potstill.collect.endpoint import collect_endpoint
 from potstill.collect.screen import usable
-from potstill.config import Prices, Recipe, recipe_from
+from potstill.config import Evaluate, Prices, Recipe, recipe_from
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.http import most_usd
 from potstill.models.route import Purse, Route, backoff_s
@@ -109,6 +109,19 @@ class Lines(Silent):
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+
+def test_held_out_prompts_are_asked_again_where_the_recipe_says_so(server: ScriptedServer, tmp_path: Path) -> None:
+    """And only they, and nothing twice: what is there already stays."""
+    once, prompts = recipe(server.base_url), make_prompts(20)
+    collect(once, prompts, tmp_path)
+    again = once.model_copy(update={"evaluate": Evaluate(self_agreement=True)})
+    for _ in range(2):
+        collect(again, prompts, tmp_path)
+    assert server.prompts == {f"question {at}": 1 + (at % 10 == 0) for at in range(20)}
+    assert [row["sample"] for row in table(tmp_path) if row["split"] == "holdout"] == [0, 1, 0, 1]
+    seeds = {call.body["seed"] for call in server.calls if call.prompt == "question 0"}
+    assert len(seeds) == 2
 
 
 def test_answers_and_facts(server: ScriptedServer, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def write_recipe(folder: Path, weights: Path, /, **changes: Any) -> Path:
         "student": {"kind": "pruned", "keep_layers": 2, "calibration_tokens": 40},
         "train": {"tokens_per_batch": 200, "epochs": 3, "learning_rate": 3e-3, "checkpoint_every_s": 0},
         "evaluate": {"resamples": 200, "speed_prompts": 2, "speed_new_tokens": 4, "baselines": ["initial_student"]},
+        "accept": {},  # five held-out prompts conclude nothing, and the defaults would ask for more
         **changes,
     }
     path = folder / "recipe.yaml"

@@ -2,11 +2,15 @@
 
 import json
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 
-from potstill.evaluate.decision import decide
+from potstill.config import read_accept
+from potstill.evaluate.decision import decide, decide_asked
 from potstill.records import Figure
+from potstill.stats import clopper_pearson, needed_n, ratio_of_sums, wilson
 
 
 def share(value: float, low: float | None, high: float | None, n: int = 60) -> Figure:
@@ -130,3 +134,105 @@ def test_accept_that_asks_nothing_decides_nothing() -> None:
         "reason": "the recipe's accept: asks nothing",
         "conditions": [],
     }
+
+
+def kept(value: float, low: float, high: float, n: int = 200) -> Figure:
+    return Figure(value, low, high, n, "student / teacher")
+
+
+def test_without_accept_the_student_must_be_no_worse_than_its_teacher() -> None:
+    good = decide({"retention.accuracy": kept(0.99, 0.975, 1.01)}, None, ("accuracy",))
+    assert (good["word"], good["exit_code"]) == ("ship", 0)
+    assert [(one["figure"], one["threshold"]) for one in good["conditions"]] == [("retention.accuracy", 0.97)]
+    assert [(one["figure"], one["threshold"]) for one in good["floors"]] == [("retention.accuracy", 0.91)]
+    assert "the recipe has no accept:" in good["reason"] or good["reason"].startswith("all 2 conditions hold")
+    assert "no accept:" in good["defaults"]
+    bad = decide({"retention.accuracy": kept(0.9, 0.85, 0.95)}, None, ("accuracy",))
+    assert (bad["word"], bad["exit_code"]) == ("no ship", 3)
+    assert bad["reason"].endswith("below the 97 % asked for (asked by default, because the recipe has no accept:)")
+
+
+def test_without_accept_and_task_agreement_is_read_against_the_teachers_own() -> None:
+    figures = {"chrf": Figure(99, 98, 99.5, 60, "0 to 100"), "retention.chrf_again": kept(1.01, 0.98, 1.04, 60)}
+    assert decide(figures, None)["word"] == "ship"
+    assert decide(figures | {"retention.chrf_again": kept(0.8, 0.7, 0.9, 60)}, None)["word"] == "no ship"
+    asked = read_accept(None)
+    open_ = decide_asked({"chrf": figures["chrf"]}, asked, unmeasured={"chrf_again": "nobody asked again"})
+    assert (open_["word"], open_["exit_code"]) == ("inconclusive", 5)
+    assert open_["reason"].startswith(
+        "retention of chrF with the teacher asked again was not measured: nobody asked again"
+    )
+
+
+def test_twenty_rows_are_inconclusive_and_say_how_many_would_do() -> None:
+    """As measured on 20 held-out prompts of which the teacher is right on 19 and the student on the same but one."""
+    right = np.arange(20) < 19
+    teacher, student = right.astype(float), right.astype(float)
+    student[18], student[19] = 0, 1
+    found = ratio_of_sums(student, teacher)
+    assert found.low is not None
+    assert found.high is not None
+    decision = decide({"retention.accuracy": kept(found.value, found.low, found.high, 20)}, None, ("accuracy",))
+    (condition,) = decision["conditions"]
+    assert (decision["word"], decision["exit_code"]) == ("inconclusive", 5)
+    assert condition["needed_n"] == needed_n(found.value, found.low, found.high, 20, 0.97) > 100
+    assert "held-out prompts would decide it" in decision["reason"]
+
+
+def test_twenty_rows_all_right_say_how_many_of_their_kind_would_do() -> None:
+    """Where all prompts say the same, the interval shrinks faster than by the root of their number."""
+
+    def retention(n: int) -> Figure:
+        unseen = clopper_pearson(0, n).high
+        assert unseen is not None
+        return kept(1.0, 1 - unseen, 1 + unseen, n)
+
+    def decided(n: int) -> dict[str, Any]:
+        return decide({"retention.accuracy": retention(n)}, None, ("accuracy",))
+
+    assert decided(20)["conditions"][0]["needed_n"] == 122
+    assert (decided(121)["word"], decided(122)["word"]) == ("inconclusive", "ship")
+    # A share at its edge, with Wilson's interval, is near enough.
+    found = wilson(20, 20)
+    accuracy = Figure(found.value, found.low, found.high, 20, "share")
+    needed = decide({"accuracy": accuracy}, {"accuracy": ">= 0.97"}, ("accuracy",))["conditions"][0]["needed_n"]
+    at = next(n for n in range(20, 1000) if (low := wilson(n, n).low) is not None and low >= 0.97)
+    assert needed == pytest.approx(at, rel=0.15)
+
+
+def slice_row(name: str, value: float, low: float, high: float, n: int = 40) -> dict[str, Any]:
+    figure = {"figure": "retention.accuracy", "value": value, "low": low, "high": high}
+    return {"dimension": "label", "name": name, "n": n, **figure}
+
+
+def test_the_worst_slice_counts_and_not_only_the_mean() -> None:
+    """Two of eighty labels are swapped: the mean keeps 97.5 %, and the two are named."""
+    figures = {"retention.accuracy": kept(0.975, 0.971, 0.98, 3200)}
+    slices = [slice_row(f"label {at}", 1.0, 0.97, 1.03) for at in range(78)]
+    slices += [slice_row("refund", 0.02, 0.0, 0.1), slice_row("transfer", 0.0, 0.0, 0.08)]
+    decision = decide(figures, None, ("accuracy",), slices=slices)
+    assert (decision["word"], decision["exit_code"]) == ("no ship", 3)
+    assert "label refund (2.0 %" in decision["reason"]
+    assert "label transfer (0.0 %" in decision["reason"]
+    assert decision["reason"].count("label ") == 2
+    assert decide(figures, None, ("accuracy",), slices=slices[:78])["word"] == "ship"
+    # The floor of a recipe is proven for every slice, or nothing is decided.
+    accept: dict[str, Any] = {"retention.accuracy": ">= 0.97", "slices": {"retention.accuracy": ">= 0.9"}}
+    assert decide(figures, accept, ("accuracy",), slices=slices)["word"] == "no ship"
+    assert decide(figures, accept, ("accuracy",), slices=slices[:78])["word"] == "ship"
+    thin = [*slices[:78], slice_row("thin", 0.95, 0.85, 1.05)]
+    assert decide(figures, accept, ("accuracy",), slices=thin)["word"] == "inconclusive"
+    assert decide(figures, None, ("accuracy",), slices=thin)["word"] == "ship"
+
+
+def test_a_mean_that_fails_does_not_hide_the_slices() -> None:
+    figures = {"retention.accuracy": kept(0.6, 0.5, 0.7), "kl_nats": Figure(2, 1.9, 2.1, 200, "nats")}
+    slices = [slice_row("refund", 0.02, 0.0, 0.1), slice_row("transfer", 0.0, 0.0, 0.08), slice_row("fee", 1, 0.97, 1)]
+    accept: dict[str, Any] = {
+        "retention.accuracy": ">= 0.97", "kl_nats": "<= 1", "slices": {"retention.accuracy": ">= 0.9"}
+    }  # fmt: skip
+    reason = decide(figures, accept, ("accuracy",), slices=slices)["reason"]
+    assert reason.startswith("retention of accuracy is 60.00 %")
+    assert "label refund" in reason
+    assert "label transfer" in reason
+    assert reason.endswith("(and 1 more is missed)")

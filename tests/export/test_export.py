@@ -1,3 +1,4 @@
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ import pytest
 import yaml
 from exported import APACHE, LLAMA, WHEEL, make, run_folder
 
-from potstill.errors import NotAccepted, PotstillError, TermsStopped
+from potstill.errors import Inconclusive, NotAccepted, PotstillError, TermsStopped
 from potstill.export import export
 
 pytest.importorskip("huggingface_hub")
@@ -77,11 +78,46 @@ def test_no_ship_is_not_exported(tmp_path: Path) -> None:
     assert (folder / "export" / "safetensors").is_dir()
 
 
-def test_inconclusive_is_exported_and_says_so_first(tmp_path: Path) -> None:
+def test_inconclusive_is_not_exported_unless_nothing_was_asked(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, "inconclusive")
-    export(make(tmp_path), APACHE, folder)
+    for asked in ({}, {"accept": None}):
+        with pytest.raises(Inconclusive, match=r'--despite "REASON"') as caught:
+            export(make(tmp_path, **asked), APACHE, folder)
+        assert caught.value.exit_code == 5
+    assert not (folder / "export").exists()
+    export(make(tmp_path, accept={}), APACHE, folder)
     first = card_of(folder).split("## What this is\n\n")[1]
     assert first.startswith("**The evidence is inconclusive**")
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [("no ship", "**This student was not accepted**"), ("inconclusive", "**The evidence is inconclusive**")],
+)
+def test_what_was_exported_all_the_same_says_why_everywhere(tmp_path: Path, word: str, says: str) -> None:
+    folder = run_folder(tmp_path, word)
+    why = "a demo on Friday | not for customers"
+    result = export(make(tmp_path), APACHE, folder, despite=why)
+    assert (result.facts["decision"], result.facts["despite"]) == (word, why)
+    card = card_of(folder)
+    assert card.split("## What this is\n\n")[1].startswith(says)
+    assert f"**It was exported all the same**: {why}. " in card
+    assert f"**Exported despite this decision**: {why}" in card
+    bom = json.loads((folder / "export" / "safetensors" / "bom.cdx.json").read_text())
+    properties = {one["name"]: one["value"] for one in bom["metadata"]["component"]["properties"]}
+    assert (properties["potstill:decision"], properties["potstill:despite"]) == (word, why)
+    assert why in (folder / "export" / "safetensors" / "bom.spdx3.json").read_text()
+
+
+def test_the_card_has_the_floors_under_the_slices(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    path = folder / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    floor = {"figure": "retention.accuracy", "operator": ">=", "threshold": 0.9, "met": "yes"}
+    evaluation["decision"]["floors"] = [floor | {"worst": {"name": "label refund", "value": 0.95}}]
+    path.write_text(json.dumps(evaluation))
+    export(make(tmp_path), APACHE, folder)
+    assert "| `retention.accuracy` >= 0.9 in every slice | 0.95 | - | yes |" in card_of(folder)
 
 
 def test_the_name_prefix_is_enforced(tmp_path: Path) -> None:

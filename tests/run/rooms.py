@@ -75,12 +75,14 @@ class Rooms:
         (folder / "report.html").write_text("<p>report</p>", encoding="utf-8")
         return StageResult(("evaluation.json", "report.html"), {})
 
-    def export(self, recipe: Recipe, terms_facts: Mapping[str, Any], folder: Path) -> StageResult:
+    def export(
+        self, recipe: Recipe, terms_facts: Mapping[str, Any], folder: Path, *, despite: str | None = None
+    ) -> StageResult:
         assert terms_facts["rule"]
         self._enter("export", folder, "export/safetensors/model.safetensors")
         weights = (folder / "student" / "model.safetensors").read_text(encoding="utf-8")
         (folder / "export" / "safetensors" / "model.safetensors").write_text(weights, encoding="utf-8")
-        return StageResult(("export/safetensors",), {})
+        return StageResult(("export/safetensors",), {"despite": despite})
 
 
 class Lines:

@@ -155,6 +155,19 @@ def test_costs_of_an_endpoint(recipe: Make) -> None:
     assert any("the budget stops new requests before $1.50" in line for line in made.lines())
 
 
+def test_asking_a_second_time_is_in_the_plan(recipe: Make) -> None:
+    served = {"teacher": {"endpoint": PRICED}, "student": TEXT_STUDENT, "collect": {"max_new_tokens": 10}}
+    once, again = plan(recipe(**served)), plan(recipe(**served, evaluate={"self_agreement": True}))
+    assert again.requests == once.requests + once.holdout_prompts
+    assert once.cost is not None
+    assert again.cost is not None
+    answer_usd = 10 * PRICED["price_per_million"]["output"] / 1e6
+    more = again.cost.at_most - once.cost.at_most
+    assert more > once.holdout_prompts * answer_usd  # the prompts come on top
+    assert f"{once.holdout_prompts:,} of them ask held-out prompts a second time" in "\n".join(again.lines())
+    assert "second time" not in "\n".join(once.lines())
+
+
 def test_answers_of_an_earlier_start_are_counted(recipe: Make, tmp_path: Path) -> None:
     from potstill.prompts import load_prompts
     from potstill.records import Reply

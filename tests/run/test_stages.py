@@ -147,13 +147,13 @@ def test_a_student_that_is_not_accepted_is_not_exported(rooms: Rooms, recipe: Ma
     assert rooms.calls["evaluate"] == 2
 
 
-def test_an_undecided_student_is_exported_and_reported(rooms: Rooms, recipe: Make, tmp_path: Path) -> None:
+def test_an_undecided_student_is_reported_and_not_exported(rooms: Rooms, recipe: Make, tmp_path: Path) -> None:
     rooms.word = "inconclusive"
     lines = Lines()
     with pytest.raises(Inconclusive) as caught:
         run_recipe(recipe(), tmp_path / "run", reporter=lines)
     assert caught.value.exit_code == 5
-    assert (tmp_path / "run" / "export").is_dir()
+    assert not (tmp_path / "run" / "export").exists()
     assert any("0.610 (0.590 to 0.630, n=12)  asked >= 0.6: undecided" in one for one in lines.said)
     assert "decision: inconclusive (as the test wants)" in lines.said
 

@@ -210,3 +210,13 @@ def test_needed_n_has_the_power_that_it_promises() -> None:
 
 def test_needed_n_where_no_number_decides() -> None:
     assert stats.needed_n(0.60, 0.55, 0.65, 60, 0.60) is None
+
+
+def test_needed_alike_is_where_clopper_pearson_reaches() -> None:
+    """Twenty shares all 1: so many more of their kind bring the lower end to 0.97."""
+    low = stats.clopper_pearson(0, 20).high
+    needed = stats.needed_alike(1.0, 1 - low, 20, 0.97)
+    assert stats.clopper_pearson(0, needed).high <= 0.03 < stats.clopper_pearson(0, needed - 1).high
+    assert stats.needed_alike(1.0, 0.9, 20, 1.0) is None
+    assert stats.needed_alike(1.0, 1.0, 20, 0.9) is None
+    assert stats.needed_alike(1.0, 0.99, 1, 0.0) == 1

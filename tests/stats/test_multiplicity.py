@@ -44,3 +44,31 @@ def test_edges() -> None:
     for wrong in ([1.1], [-0.1], [float("nan")], [[0.1]]):
         with pytest.raises(ValueError, match="from 0 to 1"):
             stats.holm(wrong)
+
+
+def test_simultaneous_intervals_hold_together() -> None:
+    """Twenty means of a hundred normal values: all twenty truths are inside in about 95 % of the trials."""
+    draw = np.random.default_rng(3)
+    values = draw.normal(size=(2000, 20, 100))
+    means, errors = values.mean(-1), values.std(-1, ddof=1) / 10
+    covered = 0
+    for row, error in zip(means, errors, strict=True):
+        ends = [stats.Interval(m, m - 1.96 * e, m + 1.96 * e, 100) for m, e in zip(row, error, strict=True)]
+        wide = [stats.simultaneous(one, 20) for one in ends]
+        covered += all(one.low <= 0 <= one.high for one in wide if one.low is not None and one.high is not None)
+    assert covered / 2000 > 0.93
+
+
+def test_simultaneous_keeps_value_skew_and_sign() -> None:
+    alone = stats.Interval(0.5, 0.4, 0.7, 50)
+    assert stats.simultaneous(alone, 1) == stats.Interval(0.5, pytest.approx(0.4), pytest.approx(0.7), 50)
+    wide = stats.simultaneous(alone, 10)
+    wider = scipy.stats.norm.ppf(1 - 0.025 / 10) / scipy.stats.norm.ppf(0.975)
+    assert (wide.low, wide.high) == pytest.approx((0.5 - wider * 0.1, 0.5 + wider * 0.2))
+    assert stats.simultaneous(stats.Interval(0.1, 0.0, 0.3, 50), 10).low == 0
+    below = stats.simultaneous(stats.Interval(-0.1, -0.3, 0.3, 50), 10).low
+    assert below is not None
+    assert below < -0.3
+    assert stats.simultaneous(stats.Interval(0.1, None, None, 1), 10).low is None
+    with pytest.raises(ValueError, match="family of 0"):
+        stats.simultaneous(alone, 0)

@@ -14,7 +14,7 @@ from potstill import __version__
 from potstill.cli.arguments import OutOption, RecipeArgument, RunArgument, SetOption, verb
 from potstill.cli.batch import batch
 from potstill.cli.diff import diff
-from potstill.cli.evidence import report, sign, verify
+from potstill.cli.evidence import export, report, sign, verify
 from potstill.cli.guard import guard
 from potstill.cli.lineage import lineage
 from potstill.cli.logs import doctor
@@ -210,6 +210,7 @@ def compare(
         _print_comparison(one)
 
 
+app.command()(export)
 app.command()(report)
 app.command()(diff)
 app.command()(verify)

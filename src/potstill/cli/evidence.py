@@ -1,4 +1,4 @@
-"""The verbs of a run's evidence: its report, checking that nothing was changed, and signing it."""
+"""The verbs of a run's evidence: its report, exporting despite its decision, checking it, and signing it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,28 @@ if TYPE_CHECKING:
     from potstill.run.signing import ExpectedIdentity, PublicKey
 
 _Staging = Annotated[bool, typer.Option("--use-staging", help="Sigstore's staging instance, for trying it out.")]
+
+
+@verb
+def export(
+    folder: RunArgument,
+    despite: Annotated[
+        str | None,
+        typer.Option("--despite", metavar="REASON", help="Export a student that was refused, and say why."),
+    ] = None,
+) -> None:
+    """Export the student of a run that has been evaluated.
+
+    `potstill run` does so by itself where the decision is ship. Where it is no ship (exit code 3) or inconclusive (5)
+    the student stays in the run, unless somebody says why it is to go out all the same: card, bills of materials and
+    ledger carry the decision and that reason.
+
+    Example: potstill export runs/quickstart --despite "for the demo on Friday, not for customers"
+    """
+    from potstill.progress import Terminal
+    from potstill.run import export_run
+
+    typer.echo(f"exported: {export_run(folder, despite, Terminal())}")
 
 
 @verb

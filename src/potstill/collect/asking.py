@@ -23,7 +23,7 @@ def requests(recipe: config.Recipe, section: config.Endpoint, prompts: Sequence[
     choice = asked_choice(collect.tool_choice)
     for prompt in prompts:
         form = Form(prompt.tools, choice, collect.response_format, section.token_limit_field, section.extra_body)
-        for sample in range(collect.answers_per_prompt):
+        for sample in range(recipe.samples(prompt.split)):
             seed = request_seed(collect.seed, prompt.hash, sample)
             sampling = Sampling(collect.temperature, collect.top_p, collect.max_new_tokens, seed, k)
             body = request_body(section.model, prompt.messages, sampling, form)

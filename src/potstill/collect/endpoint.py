@@ -146,7 +146,8 @@ def _plan(recipe: config.Recipe, section: config.Endpoint) -> Mapping[str, Any]:
     unasked = {"budget_usd", "batch_size", "train_on_truncated", "mode", "batch"}
     asked = recipe.collect.model_dump(mode="json", exclude=unasked)
     special = {"token_limit_field": section.token_limit_field, "extra_body": dict(section.extra_body)}
-    return {"base_url": section.base_url, "model": section.model, "collect": asked, **special}
+    again = {"asked_again": True} if recipe.asks_again else {}
+    return {"base_url": section.base_url, "model": section.model, "collect": asked, **special, **again}
 
 
 def _digest(prompts: Sequence[Prompt]) -> str:

@@ -1,6 +1,6 @@
 """The recipe: what a person writes to describe one distillation, checked whole before anything is spent."""
 
-from potstill.config.conditions import FIGURES, Condition, parse_condition
+from potstill.config.conditions import AGAIN, FIGURES, MARGIN, Asked, Condition, parse_condition, read_accept
 from potstill.config.evaluation import METRICS, Evaluate, OwnMetric, Task
 from potstill.config.judging import JUDGED, JudgeModel, Judging
 from potstill.config.lm_eval import LmEval
@@ -39,10 +39,13 @@ from potstill.config.teachers import FIRST, called
 from potstill.config.training import HiddenStates, Objective, OnPolicy, Term, Train
 
 __all__ = [
+    "AGAIN",
     "FIGURES",
     "FIRST",
     "JUDGED",
+    "MARGIN",
     "METRICS",
+    "Asked",
     "BatchFiles",
     "Collect",
     "Condition",
@@ -90,5 +93,6 @@ __all__ = [
     "called",
     "load_recipe",
     "parse_condition",
+    "read_accept",
     "recipe_from",
 ]

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from potstill.config.conditions import FIGURES
+from potstill.config.conditions import AGAIN, FIGURES, MARGIN
 from potstill.config.judging import OF_BASELINES, SCORED, Judging
 from potstill.config.lm_eval import LmEval
 from potstill.config.sections import Section
@@ -62,6 +62,11 @@ class Task(Section):
         """The metrics in the recipe's order, own ones last."""
         return (*self.metrics, *(one.called for one in self.functions))
 
+    @property
+    def retained(self) -> tuple[str, ...]:
+        """The metrics of which there is a retention: a ratio of what may be negative says nothing."""
+        return (*self.metrics, *(one.called for one in self.functions if one.range[0] >= 0))
+
     @field_validator("labels")
     @classmethod
     def _different_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,7 +82,7 @@ class Task(Section):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"metrics: {twice[0]} stands there twice")
         for own in self.functions:
-            if own.called in (*FIGURES, *METRICS):
+            if own.called in (*FIGURES, *AGAIN, *METRICS):
                 raise ValueError(f"functions: {own.called} is a figure's name already; give the function another name")
         if self.labels and not set(CLASSIFYING) & set(names):
             raise ValueError("labels: only accuracy and macro_f1 use them; add one to metrics")
@@ -111,6 +116,9 @@ class Evaluate(Section):
     probes: Probes = Probes()
     price_per_hour_usd: float | None = Field(default=None, gt=0)  # of the machine; None: no price a million tokens
     seed: int = 0
+    # How well the teacher agrees with itself. auto: where that costs no request; true: ask an endpoint again as well.
+    self_agreement: Literal["auto", True, False] = "auto"
+    margin: float = Field(default=MARGIN, gt=0, lt=1)  # so much worse than the teacher still counts as equal
 
     @property
     def task_metrics(self) -> tuple[str, ...]:

@@ -66,7 +66,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
     *parents, last = key.split(".")
     section: Any = data
     for parent in parents:
-        section = section.setdefault(parent, {})
+        if section.get(parent) is None:  # an empty section
+            section[parent] = {}
+        section = section[parent]
         if not isinstance(section, dict):
             raise RecipeError(f"--set {override}: {parent} is not a section of the recipe")
     try:

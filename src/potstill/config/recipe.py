@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from potstill.config import teachers as several
-from potstill.config.conditions import parse_condition
+from potstill.config.conditions import Asked, read_accept
 from potstill.config.evaluation import Evaluate
 from potstill.config.lm_eval import check_figures
 from potstill.config.requests import TOOL_CHOICES, tool_names
@@ -29,6 +29,7 @@ from potstill.config.sections import (
 )
 from potstill.config.serving import Serving
 from potstill.config.training import Objective, Train
+from potstill.records import Split
 
 _SERVERS_REPORT = 20  # the limit of top_logprobs in the OpenAI-compatible interface
 
@@ -47,18 +48,19 @@ class Recipe(Section):
     student: Student
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
-    accept: Mapping[str, str] = Field(default_factory=dict)
+    accept: Mapping[str, str | Mapping[str, str]] | None = None  # None: see `asked`; {} asks nothing
     export: Export = Export()
     serving: Serving = Serving()
 
     @field_validator("accept")
     @classmethod
-    def _conditions_parse(cls, accept: Mapping[str, str], given: ValidationInfo) -> Mapping[str, str]:
+    def _conditions_parse(
+        cls, accept: Mapping[str, str | Mapping[str, str]] | None, given: ValidationInfo
+    ) -> Mapping[str, str | Mapping[str, str]] | None:
         evaluate = given.data.get("evaluate")
         if isinstance(evaluate, Evaluate):  # a wrong section has its own error
-            for figure, text in accept.items():
-                parse_condition(figure, text, evaluate.task_metrics, evaluate.judged)
-            check_figures(accept, evaluate.lm_eval)
+            read_accept(accept, evaluate.task_metrics, evaluate.judged)
+            check_figures(accept or (), evaluate.lm_eval)
         return accept
 
     @model_validator(mode="after")
@@ -181,6 +183,24 @@ class Recipe(Section):
                 "student.lora.dropout: with dropout the student that is trained is not the one that wrote the answers, "
                 "and reverse KL from a server's scores needs the same; leave it out"
             )
+
+    @property
+    def asked(self) -> Asked:
+        """What the student has to reach: the recipe's `accept:`, or the defaults where it has none."""
+        task = self.evaluate.task
+        retained = task.retained if task is not None else ()
+        metrics, judged = self.evaluate.task_metrics, self.evaluate.judged
+        return read_accept(self.accept, metrics, judged, margin=self.evaluate.margin, retained=retained)
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether an endpoint is asked a second time for every held-out prompt, to see how it agrees with itself."""
+        again = self.evaluate.self_agreement is True and self.collect.answers_per_prompt == 1
+        return again and self.teacher.endpoint is not None
+
+    def samples(self, split: Split) -> int:
+        """How many answers are collected to each prompt of a split."""
+        return self.collect.answers_per_prompt + (split == "holdout" and self.asks_again)
 
     @property
     def judge_prices(self) -> Prices | None:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 BASELINES: Final = {"initial_student": "initial student", "fine_tuning": "plain fine-tuning"}
 # Of tasks with labels. They are no language models, so only the task's figures have them.
 CLOSED_SET: Final = {"majority": "the most frequent label", "tfidf": "TF-IDF with logistic regression"}
+ROLES: Final = {**BASELINES, **CLOSED_SET, "teacher_again": "teacher asked again"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,20 @@ PROBES: Final[Mapping[str, Wording]] = {
         "invented fields in made probes",
         "Held-out prompts without the sentence that a field was taken from: of those in which the teacher leaves it "
         "empty, those in which the student does not.",
+    ),
+}
+
+# Agreement with what the teacher says when it is asked again; the teacher's own is the most that can be expected.
+AGREEMENT: Final[Mapping[str, Wording]] = {
+    "chrf_again": Wording(
+        "chrF with the teacher asked again",
+        "Overlap of letters and words with another answer of the teacher to the same prompt, from 0 to 100.",
+        "score",
+    ),
+    "same_again": Wording(
+        "the very answer of the teacher asked again",
+        "How often the answer is, to the character, what the teacher says when it is asked again.",
+        "share",
     ),
 }
 

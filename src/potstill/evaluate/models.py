@@ -6,6 +6,7 @@ from typing import Any
 
 from potstill.answers import Answer
 from potstill.config import FIRST, Recipe
+from potstill.evaluate.answering import write_answers
 from potstill.evaluate.calibration import error_of
 from potstill.evaluate.fidelity import Positions
 from potstill.models.fetch import fetch
@@ -14,8 +15,6 @@ from potstill.progress import Reporter
 from potstill.records import Figure
 from potstill.store.journal import request_seed
 from potstill.students.layers import decoder_layers
-
-_ANSWERS_AT_ONCE = 64
 
 
 def load_teachers(recipe: Recipe, reporter: Reporter) -> tuple[dict[str, LocalModel], dict[str, Path]]:
@@ -27,19 +26,9 @@ def load_teachers(recipe: Recipe, reporter: Reporter) -> tuple[dict[str, LocalMo
 
 def own_answers(model: LocalModel, held: Sequence[Answer], recipe: Recipe) -> list[str]:
     """The model's own answers, sampled as the teacher's were and with the same random numbers."""
-    collect = recipe.collect
-    answers: list[str] = []
-    for start in range(0, len(held), _ANSWERS_AT_ONCE):
-        few = held[start : start + _ANSWERS_AT_ONCE]
-        generations = model.generate(
-            [one.example.tokens[: one.example.prompt_length] for one in few],
-            max_new_tokens=collect.max_new_tokens,
-            temperature=collect.temperature,
-            top_p=collect.top_p,
-            seeds=[request_seed(collect.seed, one.prompt_hash, one.sample) for one in few],
-        )
-        answers.extend(model.tokenizer.decode(one.tokens, skip_special_tokens=True) for one in generations)
-    return answers
+    prompts = [one.example.tokens[: one.example.prompt_length] for one in held]
+    seeds = [request_seed(recipe.collect.seed, one.prompt_hash, one.sample) for one in held]
+    return [one.text for one in write_answers(model, prompts, seeds, recipe.collect)]
 
 
 def teacher_facts(

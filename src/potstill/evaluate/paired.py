@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from potstill.evaluate.measures import Measure
 from potstill.evaluate.prompt_table import PromptTable
 from potstill.evaluate.ranged import never_certain
-from potstill.evaluate.slice_kinds import DIMENSIONS, MIN_PROMPTS_OF_SLICE
+from potstill.evaluate.slice_floors import MIN_PROMPTS_OF_SLICE
+from potstill.evaluate.slice_kinds import DIMENSIONS
 from potstill.stats import holm, mcnemar, sign_flip, statistic_of_sums
 
 Floats = NDArray[np.float64]

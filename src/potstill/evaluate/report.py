@@ -26,6 +26,7 @@ from potstill.evaluate.reporting.sections import (
     spread_examples,
     thin_evidence,
 )
+from potstill.evaluate.reporting.self_agreement import self_agreement_section
 from potstill.evaluate.reporting.slices import slice_section
 from potstill.evaluate.reporting.tables import (
     data_table,
@@ -90,6 +91,7 @@ def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
         "examples_folded": [example_row(example) for example in folded],
         "baselines": [BASELINES[name] for name in baselines],
         "figures": [figure_row(name, evaluation, baselines) for name in figures_shown(evaluation)],
+        "self_agreement": self_agreement_section(evaluation, baselines),
         "task": task_section(evaluation, baselines),
         "lm_eval": lm_eval_section(evaluation),
         "probes": probes_section(evaluation),

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.evaluate.measures import ByPrompt
+from potstill.evaluate.slice_floors import MIN_PROMPTS_OF_SLICE
 from potstill.texts.clusters import cluster_texts
 
 Dimension = Literal["label", "tag", "length", "cluster"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
-MIN_PROMPTS_OF_SLICE = 30  # below, nothing is concluded about a slice
 NO_TAG = "no tag"
 _MOST_BINS, _MOST_CLUSTERS = 4, 8
 _PROMPTS_A_CLUSTER = 60  # on average, so that most have enough to conclude something

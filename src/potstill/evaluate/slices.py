@@ -7,7 +7,8 @@ import numpy as np
 
 from potstill.config import Evaluate
 from potstill.evaluate.measures import ByPrompt, Measure
-from potstill.evaluate.slice_kinds import MIN_PROMPTS_OF_SLICE, Slice
+from potstill.evaluate.slice_floors import MIN_PROMPTS_OF_SLICE
+from potstill.evaluate.slice_kinds import Slice
 from potstill.stats import Interval, differs_from_rest, holm
 
 SURE: Final = 0.05  # the chance of any false finding among all slices of a run

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 import transformers
 
-from potstill.config import FIRST, Recipe
+from potstill.config import AGAIN, FIRST, Recipe
+from potstill.evaluate.again import ask_again
 from potstill.evaluate.by_prompt import by_prompt
-from potstill.evaluate.decision import decide
+from potstill.evaluate.decision import decide_asked
+from potstill.evaluate.equivalence import equivalences
 from potstill.evaluate.examples import SideBySide
 from potstill.evaluate.fidelity import (
     Positions,
@@ -34,6 +36,7 @@ from potstill.evaluate.prompt_table import write_prompt_table
 from potstill.evaluate.recorded import data_facts, stage_facts, stage_seconds
 from potstill.evaluate.references import References, read_references
 from potstill.evaluate.report import write_report
+from potstill.evaluate.self_agreement import self_agreement
 from potstill.evaluate.slice_kinds import slices_of
 from potstill.evaluate.slices import slice_rows
 from potstill.evaluate.speed_figures import time_run
@@ -97,18 +100,26 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     )
     figures |= timed.figures
     models |= {name: models.get(name, {}) | found for name, found in timed.models.items()}
+    again = ask_again(recipe, folder, held, teachers, reporter)
+    answers = {name: one.answers for name, one in subjects.items()}
+    agreement = self_agreement(recipe, held, again, answers, references)
+    figures |= agreement.figures
     untrained = subjects.get("initial_student")
     scores = by_prompt(held.answers, subjects["student"].positions, subjects["student"].chrf, task)
     slices = slices_of(scores, recipe.evaluate.seed)
     rows = slice_rows(scores, slices, recipe.evaluate)
     shown = _shown(held, subjects, task)
-    decision = decide(figures, recipe.accept, recipe.evaluate.task_metrics, recipe.evaluate.judged)
+    metrics, unmeasured = recipe.evaluate.task_metrics, dict.fromkeys(AGAIN, str(agreement.facts.get("reason", "")))
+    asked = (recipe.asked, metrics, recipe.evaluate.judged)
+    decision = decide_asked(figures, *asked, slices=rows, unmeasured=unmeasured)
     evaluation = {
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "figures": {name: asdict(figure) for name, figure in figures.items()},
         "comparison": held.comparison,
         "decision": decision,
+        "equivalence": equivalences(figures, recipe.evaluate.margin),
+        "self_agreement": agreement.facts,
         "slices": rows,
         "by_position": agreement_by_position(
             subjects["student"].positions,
@@ -137,6 +148,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
             "figures": {name: figure.value for name, figure in figures.items()},
             "intervals": {name: [one.low, one.high] for name, one in figures.items() if one.low is not None},
             "conditions": decision.get("conditions", []),
+            **({"floors": decision["floors"]} if "floors" in decision else {}),
         },
     )
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from potstill.config.lm_eval import is_lm_eval_figure
-from potstill.evaluate.meanings import ACROSS_TOKENIZERS, BASELINES, CLOSED_SET, JUDGE, PROBES, TASK, WORDING
+from potstill.evaluate.meanings import ACROSS_TOKENIZERS, AGREEMENT, JUDGE, PROBES, ROLES, TASK, WORDING
 
 NOT_MEASURED: Final = "not measured"
 _ONLY_ACROSS, _NOT_ACROSS = ("unmatched_l1",), ("calibration_error",)
-_WORDED: Final = {**WORDING, **TASK, **JUDGE, **PROBES}
+_WORDED: Final = {**WORDING, **AGREEMENT, **TASK, **JUDGE, **PROBES}
 
 
 def across_tokenizers(evaluation: Mapping[str, Any]) -> bool:
@@ -47,8 +47,7 @@ def figure_title(name: str) -> str:
         return f"retention of {title}"
     if baseline == "probe":
         return title
-    whose = {**BASELINES, **CLOSED_SET}.get(baseline, baseline.replace("_", " "))
-    return f"{title} of {whose}" if baseline else title
+    return f"{title} of {ROLES.get(baseline, baseline.replace('_', ' '))}" if baseline else title
 
 
 def format_value(name: str, value: Any, *, precise: bool = False) -> str:
@@ -86,7 +85,7 @@ def summary_lines(evaluation: Mapping[str, Any]) -> list[str]:
     conditions = {str(entry.get("figure")): entry for entry in mappings(decision.get("conditions"))}
     key: tuple[str, ...] = ("top1_agreement", "kl_nats", "chrf", "decode_speedup", "parameter_ratio")
     task = mapping(mapping(evaluation.get("task")).get("metrics"))
-    key += tuple(f"{of}{name}" for name in task for of in ("", "retention."))
+    key += (*(f"{of}{name}" for name in task for of in ("", "retention.")), "retention.chrf_again")
     key += tuple(name for name in JUDGE if name in figures)
     names = [name for name in key if name in figures] + [name for name in conditions if name not in key]
     width = max((len(figure_title(name)) for name in names), default=0)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from potstill.config import Recipe
-from potstill.errors import NotAccepted, PotstillError
+from potstill.errors import PotstillError
 from potstill.export.answers import ANSWERS, read_answers, write_answers
 from potstill.export.card import write_card
 from potstill.export.licences import check_texts, write_licences
 from potstill.export.notice import write_notice
 from potstill.export.obligations import check
+from potstill.export.refusal import refusal
 from potstill.export.subject import gather
 from potstill.records import StageResult
 
@@ -28,17 +29,19 @@ def check_before(recipe: Recipe, terms_facts: Mapping[str, Any]) -> None:
     check_texts(recipe, terms_facts)
 
 
-def export(recipe: Recipe, terms_facts: Mapping[str, Any], folder: Path) -> StageResult:
+def export(recipe: Recipe, terms_facts: Mapping[str, Any], folder: Path, *, despite: str | None = None) -> StageResult:
     """Copy the run's student to export/safetensors with licence files and papers, and its answers to export/answers.
 
-    `terms_facts` are the fields of the Clearance, `url` and, where known, `layers` (see `lineage.layers_of`). Raises
-    NotAccepted where the evaluation says no ship to what `accept:` asks, TermsStopped where an obligation is not met,
-    PotstillError where files lack.
+    `terms_facts` are the fields of the Clearance, `url` and, where known, `layers` (see `lineage.layers_of`). `despite`
+    says why a student that was refused goes out all the same; the papers tell it. Raises NotAccepted or Inconclusive
+    where the evaluation says no ship or inconclusive to what is asked and nobody does, TermsStopped where an obligation
+    is not met, PotstillError where files lack.
     """
     evaluation = _evaluation(folder)
-    decision = evaluation["decision"]
-    if recipe.accept and decision.get("word") == "no ship":
-        raise NotAccepted(f"not exported: {decision.get('reason', 'no ship')}; change the recipe or what accept: asks")
+    if (refused := refusal(recipe, evaluation["decision"])) is not None and despite is None:
+        raise refused
+    if despite is not None:
+        evaluation = {**evaluation, "decision": {**evaluation["decision"], "despite": despite}}
     check(recipe, terms_facts)
     student = folder / "student"
     if not (student / "config.json").is_file() or not any(student.glob("*.safetensors")):
@@ -66,6 +69,7 @@ def export(recipe: Recipe, terms_facts: Mapping[str, Any], folder: Path) -> Stag
     size_bytes = sum(path.stat().st_size for path in targets[0].rglob("*") if path.is_file())
     facts = {"name": recipe.name, "format": "safetensors", "size_bytes": size_bytes, "licence_files": list(texts),
              "papers": ["model_card", *recipe.export.papers]}  # fmt: skip
+    facts |= {"decision": evaluation["decision"].get("word"), **({"despite": despite} if despite is not None else {})}
     return StageResult(outputs=tuple(target.relative_to(folder).as_posix() for target in targets), facts=facts)
 
 

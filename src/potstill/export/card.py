@@ -116,12 +116,13 @@ def _what(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
         made = f"{base_model(recipe) or 'a model'}"
     else:
         made = "a new model"
-    doubt = ""
+    doubt, why = "", str(decision.get("reason", "")).rstrip(".")
     if decision.get("word") == "inconclusive":
-        doubt = (
-            f"**The evidence is inconclusive**: {str(decision.get('reason', '')).rstrip('.')}. "
-            "Measure on more prompts before you rely on this model. "
-        )
+        doubt = f"**The evidence is inconclusive**: {why}. Measure on more prompts before you rely on this model. "
+    if decision.get("word") == "no ship":
+        doubt = f"**This student was not accepted**: {why}. "
+    if "despite" in decision:
+        doubt += f"**It was exported all the same**: {str(decision['despite']).rstrip('.')}. "
     purpose = f" Its purpose: {recipe.use.purpose}." if recipe.use.purpose else ""
     whose = "the teachers'" if recipe.more_teachers else "the teacher's"
     trained = f"{whose} distributions" if recipe.objective.kind == "forward_kl" else f"{whose} answers"
@@ -231,6 +232,17 @@ def _decision(evaluation: Mapping[str, Any]) -> str:
             )
         )
     head = f"**{decision.get('word')}**: {decision.get('reason', '')}"
+    if "despite" in decision:
+        head += f"\n\n**Exported despite this decision**: {decision['despite']}"
+    for floor in decision.get("floors") or []:
+        rows.append(
+            (
+                f"`{floor['figure']}` {floor['operator']} {_number(floor['threshold'])} in every slice",
+                _number((floor.get("worst") or {}).get("value")),
+                "-",
+                str(floor.get("met")),
+            )
+        )
     return f"{head}\n\n{table(rows)}" if len(rows) > 1 else head
 
 

@@ -57,6 +57,7 @@ def _student(subject: Subject, ancestors: list[dict[str, Any]]) -> dict[str, Any
             [("potstill:obligation", text) for text in subject.obligations]
             + [("potstill:limit", text) for text in subject.limits]
             + [("potstill:decision", subject.decision.get("word"))]
+            + [("potstill:despite", subject.decision[key]) for key in ("despite",) if key in subject.decision]
         ),
     }
 

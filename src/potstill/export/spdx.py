@@ -81,6 +81,8 @@ def _student(graph: _Graph, subject: Subject, maker: str) -> str:
         "tokens_per_batch": recipe.train.tokens_per_batch,
     }
     doubt = f"{subject.decision.get('word')}: {subject.decision.get('reason')}"
+    if "despite" in subject.decision:
+        doubt += f". Exported despite this: {subject.decision['despite']}"
     student = graph.add(
         "ai_AIPackage", "student", name=recipe.name, description=subject.made, software_packageVersion=subject.version,
         software_primaryPurpose="model", software_downloadLocation=_HERE, releaseTime=subject.created, suppliedBy=maker,

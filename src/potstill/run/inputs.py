@@ -11,7 +11,7 @@ from potstill.run.markers import hash_of_all, hash_or_absent
 from potstill.run.record import plain
 from potstill.run.terms_stage import layers, permission_files, use_facts
 
-_LATER_IN_EVALUATE = ("speed_batch", "speed_batch_pairs", "price_per_hour_usd", "probes")
+_LATER_IN_EVALUATE = ("speed_batch", "speed_batch_pairs", "price_per_hour_usd", "probes", "self_agreement", "margin")
 
 
 def terms(recipe: Recipe) -> Mapping[str, Any]:
@@ -78,6 +78,7 @@ def questions(recipe: Recipe) -> dict[str, Any]:
         "sha256": recipe.teacher.sha256,
         "endpoint": [endpoint.base_url, endpoint.model, *_special(endpoint)] if endpoint else None,
         "collect": data,
+        **({"asked_again": True} if recipe.asks_again else {}),
         **_several(recipe, "model", "sha256", "tags"),
     }
 
@@ -153,7 +154,7 @@ def evaluate(recipe: Recipe) -> Mapping[str, Any]:
         "evaluate": _evaluate_section(recipe) | _judging_reads(recipe.evaluate.judge),
         **({"probes_file": hash_or_absent(file)} if (file := recipe.evaluate.probes.file) is not None else {}),
         "uses": sorted(recipe.collect.uses),
-        "accept": dict(recipe.accept),
+        "accept": dict(recipe.accept) if recipe.accept is not None else None,
         **screened,
         **({"task": _task_reads(recipe, recipe.evaluate.task)} if recipe.evaluate.task is not None else {}),
         **({"lm_eval": _lm_eval_reads(recipe.evaluate.lm_eval)} if recipe.evaluate.lm_eval is not None else {}),

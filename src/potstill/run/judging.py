@@ -10,20 +10,20 @@ _CHARACTERS_PER_TOKEN = 4
 _FORM_CHARACTERS = 400  # how Potstill tells a judge what to do, and the marks around conversation and answer
 
 
-def describe_judging(recipe: Recipe, requests: int, prompt_tokens: int) -> Sequence[str]:
+def describe_judging(recipe: Recipe, requests: int, asked_tokens: int) -> Sequence[str]:
     """Lines about the judge and its terms; none where the recipe has no judge.
 
-    `requests` answers are judged at most, to prompts of `prompt_tokens` tokens together.
+    `requests` answers are judged at most; the prompts of these requests have `asked_tokens` tokens together.
     """
     from potstill.terms.judge import decide_judge, in_words
 
     judge, decision = recipe.screen.judge, decide_judge(recipe)
     if judge is None or decision is None:
         return ()
-    prices, samples = judge.endpoint.price_per_million, recipe.collect.answers_per_prompt
+    prices = judge.endpoint.price_per_million
     cost = "at unknown cost (screen.judge.endpoint.price_per_million is not in the recipe)"
     if prices is not None:
-        told = requests * ((len(judge.rubric) + _FORM_CHARACTERS) // _CHARACTERS_PER_TOKEN) + prompt_tokens * samples
+        told = requests * ((len(judge.rubric) + _FORM_CHARACTERS) // _CHARACTERS_PER_TOKEN) + asked_tokens
         least, _ = bounds(prices, told + requests, requests, judge.max_new_tokens)
         _, most = bounds(prices, told + requests * recipe.collect.max_new_tokens, requests, judge.max_new_tokens)
         cost = f"for {usd(least)} to {usd(most)}, estimated at {_CHARACTERS_PER_TOKEN} characters a token"

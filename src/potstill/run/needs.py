@@ -59,14 +59,14 @@ def estimate_needs(
         return Needs(first.parameters if first else None, student, None, free, None, None)
     sizes = {name: one.parameters if one else 0 for name, one in weights.items()}
     shares = parts(recipe, prompts)
-    samples = recipe.collect.answers_per_prompt
-    positions = len(prompts) * samples * recipe.collect.max_new_tokens
+    answers = sum(recipe.samples(prompt.split) for prompt in prompts)
+    positions = answers * recipe.collect.max_new_tokens
     stored = sum(one.takes_part for one in shares.values()) * positions
     signals = round(stored * signal_bytes(recipe.signals))
     if recipe.teacher.endpoint is not None:
         signals += round(stored * reported_bytes(recipe.signals))
     trained = 1 + ("fine_tuning" in recipe.evaluate.baselines)
-    disk = disk_bytes(student, trained, signals, len(prompts) * samples, positions)
+    disk = disk_bytes(student, trained, signals, answers, positions)
     together = sum(sizes.values())  # evaluating holds all of them, and so does training beside them
     beside = together if recipe.signals.kind == "full" else 0
     frozen = student if recipe.student.lora is not None else 0
@@ -102,7 +102,10 @@ def _operations(recipe: Recipe, prompts: tuple[Prompt, ...], tokens: Tokens, wor
     trainings = 1 + ("fine_tuning" in recipe.evaluate.baselines)
     training = (6 * student * trainings + 2 * work.beside) * trained_on * recipe.train.epochs
     students = student * (1 + len(recipe.evaluate.baselines))
-    evaluating = 2 * (work.evaluating + students) * (total - trained_on)
+    # Held-out answers are read by the teachers, and written a second time by those that wrote them.
+    again = recipe.evaluate.self_agreement and recipe.teacher.model is not None and samples == 1
+    writing = work.answering if again else 0
+    evaluating = 2 * (work.evaluating + writing + students) * (total - trained_on)
     # An endpoint's and several teachers' labels are read from their answers; those of one local teacher are scored.
     scored = students + (work.evaluating if not recipe.more_teachers else 0)
     labelling = 2 * scored * _label_tokens(recipe, prompts, tokens)

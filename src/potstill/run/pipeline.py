@@ -10,8 +10,10 @@ from pathlib import Path
 
 from potstill.config import Recipe, load_recipe
 from potstill.errors import Inconclusive, NotAccepted
+from potstill.export.refusal import refusal
 from potstill.progress import Reporter, Silent
 from potstill.records import content_hash
+from potstill.run.despite import despite
 from potstill.run.folder import create_folder, default_folder, find_recipe, locked, write_recipe
 from potstill.run.inputs import resolved
 from potstill.run.markers import (
@@ -74,7 +76,7 @@ def run_recipe(
         if retry_errors:
             _ask_errors_again(folder, reporter)
         for stage in wanted:
-            if stage.name == "export" and read_decision(folder)["word"] == "no ship":
+            if stage.name == "export" and refusal(recipe, read_decision(folder)) and despite(folder) is None:
                 _withdraw(stage, folder, reporter)
                 continue
             run_stage(stage, recipe, folder, reporter)
@@ -82,7 +84,7 @@ def run_recipe(
                 for line in summary_lines(folder):
                     reporter.say(line)
         # A recipe that asks nothing of its student has nothing to miss.
-        if recipe.accept and any(stage.name == "evaluate" for stage in wanted):
+        if recipe.accept != {} and any(stage.name == "evaluate" for stage in wanted):
             _conclude(folder)
     return folder
 
@@ -150,7 +152,10 @@ def _withdraw(stage: Stage, folder: Path, reporter: Reporter) -> None:
         note(folder, "stage_withdrawn", {"stage": stage.name, "reason": "the student is not accepted"})
         marker_path(folder, stage.name).unlink(missing_ok=True)
         _discard(stage, folder)
-    reporter.say(f"{stage.name}: not done, because the student is not accepted")
+    reporter.say(
+        f"{stage.name}: not done, because the student is not accepted; to do it all the same: "
+        f'potstill export {folder} --despite "REASON"'
+    )
 
 
 def _conclude(folder: Path) -> None:

@@ -61,8 +61,8 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan in words."""
-        tokens, asked = self.tokens, self.tokens.prompt * self.recipe.collect.answers_per_prompt
-        samples, held = self.recipe.collect.answers_per_prompt, tokens.prompt - tokens.prompt_train
+        tokens, asked = self.tokens, _asked_tokens(self.recipe, self.tokens)
+        samples, held = self.recipe.samples("holdout"), tokens.prompt - tokens.prompt_train
         counted = "exact" if tokens.exact else f"estimated at {_CHARACTERS_PER_TOKEN} characters a token"
         split = f"{self.train_prompts:,} to train on, {self.holdout_prompts:,} held out"
         lines = [
@@ -72,10 +72,10 @@ class Plan:
             f"source: {self.source}",
             f"prompts: {self.rows:,} rows, {self.removed:,} duplicates removed; {split}",
             *([f"growth: {self.growth}"] if self.growth else []),
-            f"requests: {self.requests:,}, of which {self.answered:,} are answered already",
+            f"requests: {self.requests:,}, of which {self.answered:,} are answered already{self._again()}",
             f"tokens: prompts {asked:,} ({counted}), answers at most {self.answer_tokens_at_most:,}",
             *self._scoring(),
-            *describe_judging(self.recipe, self.requests, tokens.prompt),
+            *describe_judging(self.recipe, self.requests, asked),
             *describe_evaluation_judges(self.recipe, self.holdout_prompts * samples, held * samples),
             f"cost: {self._cost()}",
             *self._needs(),
@@ -87,6 +87,11 @@ class Plan:
                 f"too long: {len(tokens.too_long):,} prompts leave no room for an answer in the context: {some}"
             )
         return lines
+
+    def _again(self) -> str:
+        if not self.recipe.asks_again:
+            return ""
+        return f"; {self.holdout_prompts:,} of them ask held-out prompts a second time (evaluate.self_agreement)"
 
     def _scoring(self) -> list[str]:
         found = self.scoring
@@ -152,7 +157,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
     teacher = teachers[FIRST]
     asked = with_tools(found.prompts, recipe.collect.tools or ())
     tokens = _count_tokens(recipe, asked, teachers, reporter)
-    requests = len(found.prompts) * recipe.collect.answers_per_prompt
+    requests = sum(recipe.samples(prompt.split) for prompt in found.prompts)
     so_far = _so_far(recipe, found.prompts, folder)
     answered = min(so_far.answers, requests)
     holdout = sum(prompt.split == "holdout" for prompt in found.prompts)
@@ -170,7 +175,7 @@ def plan(recipe: Recipe, folder: Path | None = None, reporter: Reporter | None =
         answered=answered,
         tokens=tokens,
         answer_tokens_at_most=requests * recipe.collect.max_new_tokens,
-        cost=_cost(recipe, tokens.prompt, requests, so_far, scoring),
+        cost=_cost(recipe, _asked_tokens(recipe, tokens), requests, so_far, scoring),
         scoring=scoring,
         needs=estimate_needs(recipe, found.prompts, tokens, teachers, folder),
         teachers=describe_teachers(recipe, found.prompts, teachers),
@@ -247,13 +252,18 @@ def _scoring(recipe: Recipe, tokens: Tokens, train_prompts: int) -> Scoring | No
     return Scoring(requests, math.ceil(requests * (tokens.prompt_train / max(train_prompts, 1) + longest)))
 
 
-def _cost(recipe: Recipe, prompt_tokens: int, requests: int, so_far: Recorded, scoring: Scoring | None) -> Cost | None:
+def _asked_tokens(recipe: Recipe, tokens: Tokens) -> int:
+    """Tokens of the prompts of all requests together."""
+    holdout = tokens.prompt - tokens.prompt_train
+    return tokens.prompt_train * recipe.samples("train") + holdout * recipe.samples("holdout")
+
+
+def _cost(recipe: Recipe, asked_tokens: int, requests: int, so_far: Recorded, scoring: Scoring | None) -> Cost | None:
     endpoint, prices = recipe.teacher.endpoint, asking_prices(recipe)
     if endpoint is None or endpoint.price_per_million is None or prices is None or not requests:
         return None
     left = requests - min(so_far.answers, requests)
-    asked = prompt_tokens * recipe.collect.answers_per_prompt * left / requests
-    least, most = bounds(prices, asked, left, recipe.collect.max_new_tokens)
+    least, most = bounds(prices, asked_tokens * left / requests, left, recipe.collect.max_new_tokens)
     online = endpoint.price_per_million  # scores are asked for while training waits
     scored = (scoring.tokens * online.input + scoring.requests * online.output) / 1e6 if scoring is not None else 0.0
     return Cost(least, most + scored, so_far.more_usd(left))

@@ -10,6 +10,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.records import StageResult, content_hash
 from potstill.run import inputs
+from potstill.run.despite import despite
 from potstill.run.lm_eval import check_lm_eval
 from potstill.run.markers import read_marker
 from potstill.run.prompts_stage import prepare_prompts
@@ -71,6 +72,8 @@ def stage_inputs(stage: Stage, recipe: Recipe, folder: Path) -> dict[str, str]:
         if earlier == "screen" and marker is not None and marker.result_hash == _NOTHING_SCREENED:
             continue  # the inputs are what they were before there was this stage: a finished run stays finished
         found[f"stage {earlier}"] = marker.result_hash if marker else "not finished"
+    if stage.name == "export" and (reason := despite(folder)) is not None:
+        found["despite"] = content_hash(reason)
     return found
 
 
@@ -124,7 +127,8 @@ def perform(stage: StageName, recipe: Recipe, folder: Path, reporter: Reporter) 
         case "export":
             from potstill.export import export
 
-            return export(recipe, {**clearance_facts(folder), "layers": layers(recipe)}, folder)
+            facts = {**clearance_facts(folder), "layers": layers(recipe)}
+            return export(recipe, facts, folder, despite=despite(folder))
 
 
 def clearance_facts(folder: Path) -> Mapping[str, Any]:

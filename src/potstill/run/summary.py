@@ -34,6 +34,7 @@ def summary_lines(folder: Path) -> list[str]:
     width = max((len(name) for name in figures), default=0)
     lines = [f"  {name:<{width}}  {_figure(one)}{_condition(conditions.get(name))}" for name, one in figures.items()]
     decision = evaluation["decision"]
+    lines += [f"  slices: {one['why']}" for one in decision.get("floors", [])]
     return [*lines, f"decision: {decision['word']} ({decision['reason']})", f"report: {folder / 'report.html'}"]
 
 

@@ -14,12 +14,13 @@ from potstill.stats.intervals import (
     cluster_mean,
     exponential,
     median_ratio,
+    needed_alike,
     needed_n,
     ratio_of_sums,
     statistic_of_sums,
     statistic_of_weights,
 )
-from potstill.stats.multiplicity import benjamini_hochberg, holm
+from potstill.stats.multiplicity import benjamini_hochberg, holm, simultaneous
 from potstill.stats.power_law import PowerLaw, clearly_falls, extrapolated, fit_power_law
 from potstill.stats.proportions import clopper_pearson, wilson
 
@@ -43,11 +44,13 @@ __all__ = [
     "krippendorff_alpha",
     "mcnemar",
     "median_ratio",
+    "needed_alike",
     "needed_n",
     "prediction_powered",
     "ratio_of_sums",
     "share_at_zero",
     "sign_flip",
+    "simultaneous",
     "smallest_p",
     "statistic_of_sums",
     "statistic_of_weights",

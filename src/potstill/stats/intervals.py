@@ -163,6 +163,21 @@ def needed_n(value: float, low: float, high: float, n: int, threshold: float, po
     return max(math.ceil(needed), 1) if math.isfinite(needed) else None
 
 
+def needed_alike(value: float, end: float, n: int, threshold: float) -> int | None:
+    """As `needed_n`, where all n cases said the same and the interval reaches to `end` because others still could.
+
+    What it reaches is in proportion to u(n) = 1 - 0.025^(1/n), the share of cases that can be otherwise for all that n
+    alike show (Clopper & Pearson 1934), so m with u(m) = u(n)·|value - threshold| / |value - end| cases reach the
+    threshold. None where the value lies on the threshold, or there is nothing to reach.
+    """
+    distance, reach = abs(value - threshold), abs(value - end)
+    if distance == 0 or reach == 0:
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    unseen = (1 - tail ** (1 / n)) * distance / reach
+    return 1 if unseen >= 1 else max(math.ceil(math.log(tail) / math.log1p(-unseen)), 1)
+
+
 def _vector(values: ArrayLike, name: str) -> Floats:
     vector = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1 or not np.isfinite(vector).all():

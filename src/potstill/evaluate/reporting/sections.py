@@ -47,6 +47,8 @@ def decision_section(decision: Mapping[str, Any]) -> dict[str, Any]:
         "tone": tone,
         "reason": unbroken(capital(reason)) + ("" if reason.endswith(".") else "."),
         "conditions": [_condition(entry) for entry in mappings(decision.get("conditions"))],
+        "floors": [_floor(entry) for entry in mappings(decision.get("floors"))],
+        "defaults": str(decision.get("defaults") or ""),
     }
 
 
@@ -62,6 +64,22 @@ def _condition(entry: Mapping[str, Any]) -> dict[str, str]:
         "met": {"yes": "met", "no": "missed"}.get(str(entry.get("met")), "undecided"),
         "needed": "" if number(needed) is None else printed(needed),
         "cases": "timings" if name.rpartition(".")[2] in _TIMED else "prompts",
+    }
+
+
+def _floor(entry: Mapping[str, Any]) -> dict[str, str]:
+    """A floor under the slices: the worst slice stands for all of them."""
+    name, needed, worst = str(entry.get("figure")), entry.get("needed_n"), mapping(entry.get("worst"))
+    count = number(entry.get("slices")) or 0
+    return {
+        "title": f"{capital(figure_title(name))} in every slice",
+        "asked": asked(entry) + (", not shown to be missed" if entry.get("only_shown") else ""),
+        "value": format_value(name, worst.get("value"), precise=True),
+        "interval": format_interval(name, worst.get("low"), worst.get("high"), precise=True) or "none",
+        "worst": f"the worst of {plural(int(count), 'slice')}: {printed(worst.get('name'))}" if worst else "",
+        "met": {"yes": "met", "no": "missed"}.get(str(entry.get("met")), "undecided"),
+        "needed": "" if number(needed) is None else printed(needed),
+        "why": capital(str(entry.get("why") or "")),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from potstill.evaluate.decision import MIN_PROMPTS
 from potstill.evaluate.meanings import CLOSED_SET, TASK
+from potstill.evaluate.reporting.self_agreement import verdict
 from potstill.evaluate.reporting.wording import capital, cell, printed, role_title
 from potstill.evaluate.summary import figure_title, format_value, mapping, number, plural
 
@@ -15,14 +16,15 @@ def task_section(evaluation: Mapping[str, Any], baselines: Sequence[str]) -> dic
     metrics = mapping(task.get("metrics"))
     if not metrics:
         return None
-    shown = [one for one in (*baselines, *CLOSED_SET) if any(f"{one}.{name}" in figures for name in metrics)]
+    models = ("teacher_again", *baselines, *CLOSED_SET)
+    shown = [one for one in models if any(f"{one}.{name}" in figures for name in metrics)]
     graded = number(mapping(task.get("references")).get("graded"))
     return {
         "says": _compared(mapping(task.get("references"))),
         "labels": _labels(mapping(task.get("labels"))) + _closed_set(mapping(task.get("closed_set"))),
         "thin": plural(int(graded), "held-out prompt") if graded is not None and graded < MIN_PROMPTS else None,
         "models": [capital(role_title(one)) for one in ("teacher", "student", *shown)],
-        "rows": [_row(name, mapping(one), figures, shown) for name, one in metrics.items()],
+        "rows": [_row(name, mapping(one), evaluation, shown) for name, one in metrics.items()],
     }
 
 
@@ -65,7 +67,10 @@ def _closed_set(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _row(name: str, metric: Mapping[str, Any], figures: Mapping[str, Any], baselines: Sequence[str]) -> dict[str, Any]:
+def _row(
+    name: str, metric: Mapping[str, Any], evaluation: Mapping[str, Any], baselines: Sequence[str]
+) -> dict[str, Any]:
+    figures = mapping(evaluation.get("figures"))
     low, high = (format_value(name, metric.get(end)) for end in ("low", "high"))
     own = f"A function of the recipe's own, from {low} to {high}; more is better."
     prompts = mapping(figures.get(name)).get("n")
@@ -74,6 +79,7 @@ def _row(name: str, metric: Mapping[str, Any], figures: Mapping[str, Any], basel
         "meaning": TASK[name].meaning if name in TASK else own,
         "cells": [cell(figures, one) for one in (f"teacher.{name}", name, *(f"{of}.{name}" for of in baselines))],
         "retention": _retention(name, metric, figures),
+        "verdict": verdict(evaluation, f"retention.{name}"),
         "n": printed(prompts),
     }
 

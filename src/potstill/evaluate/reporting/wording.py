@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from potstill.evaluate.meanings import BASELINES, CLOSED_SET
+from potstill.evaluate.meanings import ROLES
 from potstill.evaluate.summary import (
     NOT_MEASURED,
     format_interval,
@@ -33,7 +33,7 @@ def time_of_day(value: Any) -> str | None:
 
 def role_title(name: str) -> str:
     """The title of a model's role, such as initial student."""
-    return {**BASELINES, **CLOSED_SET}.get(name, name.replace("_", " "))
+    return ROLES.get(name, name.replace("_", " "))
 
 
 def value_of(figures: Mapping[str, Any], name: str) -> float | None:
