@@ -119,3 +119,13 @@ def test_a_condition_on_retention_is_counted_in_prompts(tmp_path: Path) -> None:
     assert "Retention of accuracy ≥ 97 % 98.30 % 92.10 to 104.10 % ? undecided needs about 2,100 prompts" in shown(
         tmp_path, evaluation
     )
+
+
+def test_the_page_goes_from_the_decision_down_to_how_it_came_to_be(tmp_path: Path) -> None:
+    folder = write_sample_run(tmp_path, with_task())
+    (folder / "screening.json").write_text('{"used": {"train": 1, "holdout": 1}, "reasons": {}}', encoding="utf-8")
+    page = write_report(folder).read_text(encoding="utf-8")
+    order = ["conditions", "quality", "models", "costs", "figures", "task", "slices", "examples", "training", "data",
+             "screening", "terms", "reproduce", "limits"]  # fmt: skip
+    assert [name for name in re.findall(r'<h2 id="(\w+)"', page) if name in order] == order
+    assert page.index('class="word"') < page.index('<h2 id="conditions"')
