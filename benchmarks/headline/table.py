@@ -32,7 +32,7 @@ def show(folder: Path, teacher: Path) -> None:
         f"(CC BY 3.0), {evaluation['task']['labels']['count']} intents; {evaluation['machine']['processor']}, "
         f"{evaluation['machine']['threads']} threads\n"
     )
-    print("| | accuracy (95 %) | macro-F1 | accuracy retained | written as asked | parameters | decode | prefill |")
+    print("| | accuracy (95 %) | macro-F1 | accuracy retained | written freely | parameters | decode | prefill |")
     print("|---|---|---|---|---|---|---|---|")
     for prefix, title in MODELS:
         if f"{prefix}accuracy" in figures:
@@ -73,7 +73,7 @@ def _cells(prefix: str, figures: Mapping[str, Any], model: Mapping[str, Any]) ->
         _shown(figures, f"{prefix}accuracy"),
         _shown(figures, f"{prefix}macro_f1", interval=False),
         _shown(figures, "retention.accuracy") if prefix == "" else "",
-        _shown(figures, f"{prefix}exact_match", interval=False) if f"{prefix}exact_match" in figures else "",
+        _shown(figures, f"{prefix}exact_match", interval=False) if model else "",
         "" if parameters is None else f"{parameters / 1e6:,.1f} million",
         rate("decode_tokens_per_s"),
         rate("prefill_tokens_per_s"),

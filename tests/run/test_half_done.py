@@ -34,7 +34,8 @@ def test_a_half_done_run_says_which_half(half: Path) -> None:
     assert (path, written) == (half / "report.html", True)
     text = text_of(path)
     for words in (
-        "small", "Not finished", "There is nothing to decide before the student is evaluated.",
+        "small", "This run is half done.", "Not finished",
+        "There is nothing to decide before the student is evaluated.",
         "Done: terms, prompts, collect, screen. Missing: train (stopped half-way), evaluate, export.",
         "Train ✕ stopped half-way", "Evaluate not started", "Collect ✓ done",
         "Prompts to train on 8", "Asking the teacher",  # what is known is shown
@@ -71,6 +72,7 @@ def test_a_run_that_is_out_of_date_says_so(rooms: Rooms, recipe: Make, tmp_path:
     text = text_of(report(folder)[0])
     assert "Missing: evaluate (out of date), export (out of date)" in text
     assert "What is below was measured before that." in text
+    assert "This run has changed since it was evaluated." in text
     assert "As the test wants" in text
 
 

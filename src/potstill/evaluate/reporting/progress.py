@@ -48,6 +48,7 @@ def progress_section(stages: Sequence[StageState], *, evaluated: bool) -> dict[s
         return None
     done = [one.name for one in stages if one.state == "done"]
     return {
+        "title": "This run has changed since it was evaluated." if evaluated else "This run is half done.",
         "says": f"Done: {', '.join(done) or 'nothing yet'}. {_missing(stages)}"
         + (f" {_AS_EARLIER}" if evaluated else ""),
         "rows": [
