@@ -117,7 +117,7 @@ def view_of(folder: Path, stages: Sequence[StageState] = ()) -> dict[str, Any]:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("potstill.evaluate", ""),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
