@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from test_run import write_recipe
 
+from guard.case_samples import ABOUT, sample
+from potstill.guard.cases.case import CASES, write_cases
 from potstill.run.signing import PrivateKey, sign
 from tiny import make_tiny_model
 
@@ -75,7 +77,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     write_log(folder / "log.jsonl")
-    (folder / "guard.key").write_text("a key for the docs' commands only\n")
+    (folder / "logs").mkdir()
+    shutil.copy(folder / "log.jsonl", folder / "logs")
+    for name in ("guard.key", "group.key"):
+        (folder / name).write_text(f"{name} for the docs' commands only\n")
+    (folder / "found").mkdir()
+    write_cases(folder / "found" / CASES, [sample()], ABOUT)
     _write_served(folder)
     _write_rules(folder)
     _sign(folder)
@@ -124,6 +131,8 @@ def test_potstill_commands_run(command: str, place: Path) -> None:
     words = [PLACES.get(word, word) for word in shlex.split(command)[1:]]
     if "--public-key" in words:
         words = ["runs/signed" if word == "runs/tiny" else word for word in words]
+    if "export-stix" in words:  # the documents' log holds no campaign
+        words = ["found" if word == "scan" else word for word in words]
     if words == ["init"]:
         words = ["init", "new.yaml"]
     done = subprocess.run(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from potstill.config import Prices
-from potstill.evaluate.reporting.tables import data_table
+from potstill.evaluate.reporting.costs import costs_section
 from potstill.models.http import cost_usd
 from potstill.records import Prompt, Reply
 from potstill.run.cost import Cost, Recorded, bounds, recorded, usd
@@ -60,8 +60,13 @@ def test_amounts(amount: float, words: str) -> None:
 
 def test_the_report_says_unknown_and_never_0() -> None:
     tokens = {"input_tokens": 27147, "cached_tokens": 27146, "output_tokens": 351, "reasoning_tokens": None}
-    rows = dict(data_table({"answers": 2, "cost_usd": 0.00860376, "tokens": tokens}))
-    assert rows["Tokens asked and answered"] == "in 27,147, of which cached 27,146; out 351, of which reasoning unknown"
-    assert rows["Cost of the answers"] == "0.0086 USD; 4.30 USD for 1,000 answers"
-    assert dict(data_table({"answers": 2, "cost_usd": None}))["Cost of the answers"] == "unknown"
-    assert "Tokens asked and answered" not in dict(data_table({"answers": 2, "tokens": None}))
+
+    def shown(**data: object) -> tuple[dict[str, str], str]:
+        section = costs_section({"data": {"answers": 2, **data}, "seconds": {"collect": 1.0}})
+        return section["rows"][0], section["tokens"]
+
+    row, counted = shown(cost_usd=0.00860376, tokens=tokens)
+    assert counted == "Tokens in 27,147, of which cached 27,146; out 351, of which reasoning unknown."
+    assert (row["paid"], row["each"]) == ("0.0086 USD", "4.30 USD for 1,000 answers")
+    assert shown(cost_usd=None)[0]["paid"] == "unknown"
+    assert shown(tokens=None)[1] == ""
