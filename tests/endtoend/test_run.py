@@ -329,7 +329,8 @@ def test_a_teacher_at_an_endpoint(teacher: Path, tmp_path: Path, monkeypatch: py
     assert not [form for form in forms if any(form.encode() in one for one in said)]
     figures = json.loads((run / "evaluation.json").read_text())["figures"]
     measured = {name for name in figures if not name.startswith("probe.")}  # these only read the answers
-    assert measured == {"chrf", "initial_student.chrf"}  # no weights of the teacher here: nothing else is claimed
+    # No weights of the teacher here: only what its text alone can tell is claimed.
+    assert measured == {f"{of}{name}" for of in ("", "initial_student.") for name in ("chrf", "calibration_error")}
     facts = json.loads((run / "stages" / "collect.json").read_text())["facts"]
     assert facts["answers"] == 24
     assert verify(run) == []
