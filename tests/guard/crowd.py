@@ -135,6 +135,18 @@ def fleet(rng: random.Random, size: int = 9, requests: int = 110, cover: float =
             yield event(f"fleet-{number}", at, rng, payment=f"card-fleet-{number % 3}")
 
 
+def large_campaign(rng: random.Random, size: int = 24, requests: int = 60) -> Iterator[dict[str, Any]]:
+    """A fifth of the customers of a small log: one template, six cards, no common minutes, half of it cover traffic."""
+    for number in range(size):
+        for turn, at in enumerate(any_time(rng, requests)):
+            at += timedelta(seconds=rng.random() * 300)
+            one = event(f"large-{number}", at, rng, payment=f"card-large-{number % 6}")
+            if turn % 2:
+                said_here = f"Work out exercise number {rng.randrange(10**6)} for a reader who is new to it, please."
+                one |= {"prompt": said_here, "max_tokens": 500, "output_tokens": 500, "input_tokens": 60}
+            yield one
+
+
 def rows(campaign: bool = True, hard: tuple[str, ...] = HARD, seed: int = 11) -> list[dict[str, Any]]:
     """All rows, always the same."""
     rng = random.Random(seed)

@@ -6,14 +6,15 @@ import pytest
 
 from potstill.guard.cases.case import Action
 from potstill.guard.cases.explanations import Traits, explanation
-from potstill.guard.cases.findings import Finding, Tied, merged
+from potstill.guard.cases.findings import Finding
 from potstill.guard.cases.gathered import Candidate
 from potstill.guard.cases.showing import action_for
+from potstill.guard.cases.staying import Tied, merged
 from potstill.guard.evidence.links import Link
 
 CAMPAIGN = Traits(
     frozenset({"payment", "content"}), p_conduct=0.001, repeats=0.0, hours_of_day=24.0, exchanges=700.0,
-    usual_exchanges=90.0, wording=0.0, one_payer=False, takes_over=False,
+    usual_exchanges=90.0, wording=0.0, one_payer=False, one_owner=True, takes_over=False,
 )  # fmt: skip
 CLASS = replace(
     CAMPAIGN, families=frozenset({"signup", "origin", "content"}), p_conduct=0.6, hours_of_day=6.0, exchanges=40.0
@@ -31,8 +32,9 @@ CLASS = replace(
         (replace(CAMPAIGN, one_payer=True), None),
         (replace(CAMPAIGN, one_payer=True, p_conduct=0.4), "one paying customer"),
         (replace(CAMPAIGN, one_payer=True, families=frozenset({"payment", "conduct"})), "one paying customer"),
-        (replace(CAMPAIGN, families=frozenset({"content", "timing"})), "shared software"),
-        (replace(CAMPAIGN, families=frozenset({"content", "timing"}), takes_over=True), None),
+        (replace(CAMPAIGN, families=frozenset({"content", "timing"}), one_owner=False), "shared software"),
+        (replace(CAMPAIGN, families=frozenset({"content", "timing"}), one_owner=False, takes_over=True), None),
+        (replace(CAMPAIGN, families=frozenset({"content", "timing", "origin"}), one_owner=False), "shared software"),
     ],
 )  # fmt: skip
 def test_what_explains_a_group(traits: Traits, name: str | None) -> None:

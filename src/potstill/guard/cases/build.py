@@ -1,7 +1,7 @@
 """From findings to cases: who is in one, what it rests on, what else would explain it, and what to do."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,12 +12,13 @@ from potstill.guard.cases.case import Case, Outcome
 from potstill.guard.cases.contents import Contents, contents
 from potstill.guard.cases.customers import Customers
 from potstill.guard.cases.explanations import Traits, explanation
-from potstill.guard.cases.families import FAMILY_OF, Family, independent
-from potstill.guard.cases.findings import Finding, How, Tied, merged, tied
+from potstill.guard.cases.families import FAMILY_OF, TIES, Family, independent
+from potstill.guard.cases.findings import Finding, How
 from potstill.guard.cases.gathered import Gathered
 from potstill.guard.cases.permutation import Total
 from potstill.guard.cases.population import LEAST, compared
 from potstill.guard.cases.showing import action_for, sentences, shown
+from potstill.guard.cases.staying import Tied, merged, tied
 from potstill.guard.evidence.links import Link
 from potstill.guard.evidence.phrasing import phrases
 
@@ -43,7 +44,7 @@ def build(
 ) -> list[Case]:
     """The cases, those with evidence first and then by q-value."""
     significant = [one for one in findings if one.q_value <= how.level]
-    stayed = [found for one in significant if (found := tied(one, gathered, how)) is not None]
+    stayed = [part for one in significant for part in tied(one, gathered, how)]
     groups = [_group(parts, gathered) for parts in merged(stayed)]
     taken = {at for group in groups for at in group.members}
     near = [one for one in findings if how.level < one.q_value <= _NEARLY]
@@ -114,10 +115,13 @@ def _case(
     everybody, members = gathered.population, list(group.members)
     best = min((part.finding for part in group.parts), key=lambda one: (one.q_value, one.p_value))
     families = {family for part in group.parts for family in part.families}
+    shown_by = {
+        family: sorted({at for part in group.parts for at in part.families.get(family, ())}) for family in families
+    }
     p_conduct = everybody.blocks.p_value(
         Total(everybody.score), members, 999, np.random.default_rng([how.seed, 1])
     ) if everybody.varies else None  # fmt: skip
-    traits = _traits(group, frozenset(families), p_conduct, gathered)
+    traits = _traits(group, shown_by, p_conduct, gathered)
     innocent = explanation(traits) if best.q_value <= how.level else None
     outcome: Outcome = "evidence"
     if best.q_value > how.level or not independent(families) or innocent is not None:
@@ -127,9 +131,6 @@ def _case(
     if best.smallest_p > how.level or len(everybody.names) < LEAST:
         outcome = "not enough data"
     exchanges, tokens = _estimate(said, usage)
-    shown_by = {
-        family: sorted({at for part in group.parts for at in part.families.get(family, ())}) for family in families
-    }
     evidence = shown(shown_by, [part.finding for part in group.parts], group.links, said, gathered)
     action = action_for(outcome, innocent, len(families), traits)
     accounts = tuple(sorted(name for at in members for name in customers.accounts[everybody.names[at]]))
@@ -141,7 +142,9 @@ def _case(
     return replace(case, explanation=sentences(case, innocent, compared(everybody, members)))
 
 
-def _traits(group: _Group, families: frozenset[Family], p_conduct: float | None, gathered: Gathered) -> Traits:
+def _traits(
+    group: _Group, shown_by: Mapping[Family, Sequence[int]], p_conduct: float | None, gathered: Gathered
+) -> Traits:
     everybody, members = gathered.population, list(group.members)
 
     def median(name: str) -> float | None:
@@ -154,8 +157,10 @@ def _traits(group: _Group, families: frozenset[Family], p_conduct: float | None,
     payers = [set(link.accounts) for link in group.links if FAMILY_OF[link.kind] == "payment"]
     mine = {everybody.names[at] for at in members}
     return Traits(
-        families, p_conduct, None if single is None else 1 - single, median("hours_of_day"), median("events") or 0.0,
-        float(np.median(everybody.features["events"])), wording, any(mine <= payer for payer in payers),
+        frozenset(shown_by), p_conduct, None if single is None else 1 - single, median("hours_of_day"),
+        median("events") or 0.0, float(np.median(everybody.features["events"])), wording,
+        any(mine <= payer for payer in payers),
+        any(2 * len(shown_by.get(tie, ())) >= len(members) for tie in TIES),
         any(link.kind == "failover" for link in group.links),
     )  # fmt: skip
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from potstill.guard.cases.families import Family
-from potstill.guard.cases.findings import How, examine, tied
+from potstill.guard.cases.findings import How, examine
 from potstill.guard.cases.gathered import Gathered, Question
 from potstill.guard.cases.permutation import Linked, Numbers, Shared, Total
+from potstill.guard.cases.staying import tied
 from potstill.stats import clopper_pearson
 
 
@@ -42,7 +43,7 @@ def calibrate(gathered: Gathered, how: How, replicas: int) -> Calibration:
         mixed = _shuffled(gathered, rng)
         seeded = replace(how, seed=int(rng.integers(2**31)))
         found = [one for one in examine(mixed, seeded) if one.q_value <= how.level]
-        stay = [one for finding in found if (one := tied(finding, mixed, seeded)) is not None]
+        stay = [part for finding in found for part in tied(finding, mixed, seeded)]
         alarmed.append(len({at for one in stay for at in one.members}))
     customers = len(gathered.population.names)
     with_alarm = sum(count > 0 for count in alarmed)

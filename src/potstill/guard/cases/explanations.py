@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from potstill.guard.cases.families import TIES, Family
+from potstill.guard.cases.families import Family
 
 _ASKS_FOR_METHOD: Final = 0.05  # share of prompts with such wording, from which no explanation is looked for
 
@@ -21,6 +21,7 @@ class Traits:
     usual_exchanges: float  # of all customers, median
     wording: float | None  # share of the prompts that ask for reasoning, rubrics or instructions
     one_payer: bool  # one payment or key joins all of them
+    one_owner: bool  # half of them or more show one kind of tie: payment, origin or sign-up
     takes_over: bool  # some begin when others are shut out
 
     @property
@@ -71,8 +72,9 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
     ),
     Explanation(
         "shared software",
-        "nothing says that they have one owner: customers of one tool, or of one benchmark on the day of a release",
-        lambda traits: traits.families.isdisjoint(TIES) and not traits.takes_over,
+        "nothing says that half of them have one owner: customers of one tool, or of one benchmark on the day of a "
+        "release",
+        lambda traits: not traits.one_owner and not traits.takes_over,
     ),
 )  # fmt: skip
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 LEAST_BITS: Final = 2.0  # of a link: what more than a quarter of all customers share joins nobody
 _SHARE: Final = 0.05  # of all customers in a group, at most; of few customers, twenty
+# What may join a larger group, up to LEAST_BITS: the same eight words or the same prompt come from one hand or one
+# program, however many send them. A network or a day of sign-ups that many share says nothing.
+_SAME_TEXT: Final = ("templates", "near_duplicates")
 ALIKE: Final = 0.2  # of two accounts' activity
 _PAIRS: Final = ("payment", "key", "near_duplicates", "templates", "coactivation", "failover")  # two are a group
 
@@ -63,8 +66,10 @@ def gather(connection: "DuckDBPyConnection") -> Gathered:
     links += _groups(pairs, everybody)
     count = len(everybody.names)
     most = max(_SHARE * count, 20)
-    usable = [link for link in links if _bits(link, count) >= LEAST_BITS and len(link.accounts) <= most]
-    return Gathered(everybody, usable, _candidates(usable, everybody), _questions(usable, everybody, pairs), features)
+    rare = [link for link in links if _bits(link, count) >= LEAST_BITS]
+    usable = [link for link in rare if len(link.accounts) <= most or link.kind in _SAME_TEXT]
+    asked = [link for link in rare if len(link.accounts) <= most]
+    return Gathered(everybody, usable, _candidates(usable, everybody), _questions(asked, everybody, pairs), features)
 
 
 def _bits(link: Link, customers: int) -> float:

@@ -64,6 +64,11 @@ class Shared:
         found[members] -= self.holds[members] @ self.bits
         return found
 
+    def pairs(self, members: Numbers) -> Any:
+        """What each two of the members share, a sparse matrix in bits; its diagonal says nothing."""
+        held = self.holds[members]
+        return (held.multiply(self.bits) @ held.T).tocsr()
+
 
 @dataclass(frozen=True, slots=True)
 class Linked:
@@ -80,6 +85,10 @@ class Linked:
         """How alike everybody (customers,) is to the members, summed."""
         found: Floats = self.alike[:, members].sum(axis=1).astype(np.float64)
         return found
+
+    def pairs(self, members: Numbers) -> Any:
+        """How alike each two of the members are, a sparse matrix."""
+        return self.alike[members][:, members]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +136,17 @@ class Exchangeable:
         return min(permutations, max(_ALWAYS, _IN_ALL // len(members)))
 
     def p_values(
-        self, statistics: Sequence[Statistic], members: Sequence[int], permutations: int, rng: np.random.Generator
-    ) -> list[float]:
+        self, statistics: Sequence[Statistic], members: Sequence[int], permutations: int, rng: np.random.Generator,
+        part: Sequence[int] | None = None,
+    ) -> list[float]:  # fmt: skip
         """For each statistic the chance of at least the members' value among sets drawn within the blocks.
 
         (hits + 1) / (drawn + 1) where `most` permutations were drawn, which is never 0 (Phipson & Smyth 2010). Once 20
         sets have reached the value, no more are drawn and it is 20 / drawn, which keeps the level too (Besag & Clifford
-        1991). Members with nothing in common get 1.
+        1991). Members with nothing in common get 1. Of a `part` of the members the value is that part's own, still
+        among sets as large as all: whole sets have at least what their best part has, so choosing it favours none.
         """
-        mine = Sets.of(np.asarray([members], dtype=np.intp), len(self.block))
+        mine = Sets.of(np.asarray([members if part is None else part], dtype=np.intp), len(self.block))
         observed = [float(one.of(mine)[0]) for one in statistics]
         open_ones = {
             at: 0 for at, one in enumerate(statistics) if isinstance(one, Total) or observed[at] > 0
