@@ -64,10 +64,15 @@ def test_no_section_without_probes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [None, "text", [1], {"a": 1}, -1.5])
 def test_any_part_may_be_of_another_kind(value: Any) -> None:
     first = evaluation()["probes"][1]
-    probes_section({"probes": value})
+    assert probes_section({"probes": value}) is None
+    rows = {}
     for key in first:
-        probes_section({"probes": [first | {key: value}], "figures": {}})
-    probes_section({"probes": [first], "figures": value})
+        section = probes_section({"probes": [first | {key: value}], "figures": {}})
+        rows[key] = len(section["rows"]) if section is not None else None
+    # Without a name or cases there is nothing to tell; whatever else is odd, the row stays.
+    assert rows == dict.fromkeys(first, 1) | {"name": None, "cases": 0}
+    (row,) = probes_section({"probes": [first], "figures": value})["rows"]
+    assert row["lost"]["value"] == "not enough cases"
 
 
 def test_a_rate_is_decided_on_its_unfavourable_end_and_never_from_fewer_than_twenty_prompts() -> None:

@@ -206,11 +206,14 @@ def test_a_report_of_before_there_were_batches() -> None:
 def test_any_part_of_speed_may_be_of_another_kind(value: Any) -> None:
     speed = sample_evaluation()["speed"]
     for key in speed:
-        speed_note(speed | {key: value})
+        assert "None" not in speed_note(speed | {key: value})
     passes = [value, {"prompts": value, "pairs": value, "new_tokens": value}]
     model = {"quartiles": value, "first_token_s": value, "usd_per_million": value, "batch_decode_tokens_per_s": value}
-    speed_rows({"teacher": model, "student": value}, speed | {"passes": passes})
-    speed_rows({"student": {"quartiles": {"first_token_s": [value, value]}, "first_token_s": 1}}, speed)
+    shown = dict(speed_rows({"teacher": model, "student": value}, speed | {"passes": passes}))
+    assert all(cells[1] == "not measured" for cells in shown.values())
+    assert bool(shown) is (value == -1.5)  # the one that is a number
+    (row,) = speed_rows({"student": {"quartiles": {"first_token_s": [value, value]}, "first_token_s": 1}}, speed)
+    assert row[1][0].startswith("1,000.0 ms")
 
 
 def test_keys_that_came_later_count_where_they_ask_for_more() -> None:

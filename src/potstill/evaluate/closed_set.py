@@ -67,7 +67,7 @@ def _fit(x: Tensor, y: Tensor, labels: int) -> tuple[Tensor, Tensor]:
         return (weight.square().sum() / (2 * _INVERSE_PENALTY) - log_p[rows, y].sum()) / n
 
     if labels > 1:
-        solver.step(loss)  # type: ignore[no-untyped-call]
+        solver.step(loss)  # type: ignore[no-untyped-call]  # untyped in torch
     return weight, bias
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from potstill.config import Prompts, Recipe, Task
 from potstill.config.evaluation import CLASSIFYING
 from potstill.errors import RecipeError
-from potstill.exchanges.tables import csv_rows, dataset_rows, json_rows, parquet_rows
+from potstill.exchanges.tables import csv_rows, dataset_rows, json_rows, of_setting, parquet_rows
 from potstill.records import Message, Prompt, canonical_json, content_hash
 from potstill.store.prompts import StoredPrompts
 from potstill.texts.normal import same_text
@@ -150,7 +150,7 @@ def _rows(recipe: Recipe, task: Task) -> Iterator[tuple[str, Mapping[str, Any]]]
     columns = tuple(dict.fromkeys((prompt_field, reference, reference.split(".")[0])))
     path = _file(recipe, task)
     name = path.name.lower().removesuffix(".gz")
-    try:
+    with of_setting(_SETTING, path):
         if path.is_dir() and task.references is None:
             yield from dataset_rows(path, columns, recipe.prompts.dataset_split)
         elif path.is_dir():
@@ -161,10 +161,6 @@ def _rows(recipe: Recipe, task: Task) -> Iterator[tuple[str, Mapping[str, Any]]]
             yield from parquet_rows(path, columns)
         else:
             yield from json_rows(path, _SETTING)
-    except FileNotFoundError:
-        raise RecipeError(f"{_SETTING}: {path}: no such file") from None
-    except OSError as error:
-        raise RecipeError(f"{_SETTING}: {path}: cannot be read ({error.strerror or error})") from None
 
 
 def _file(recipe: Recipe, task: Task) -> Path:

@@ -66,17 +66,10 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     homes = _homes(recipe, folder)
     student = LocalModel.load(homes["student"])
     held = held_out(recipe, folder, teachers, student, reporter)
-    subjects: dict[str, _Subject] = {}
-    with reporter.meter("evaluating", len(homes), "models") as meter:
-        for name, home in homes.items():
-            model = student if name == "student" else LocalModel.load(home)
-            subjects[name] = _examine(model, home, held, recipe)
-            meter.advance(1, name)
-    figures = dict(subjects["student"].figures)
+    subjects = _subjects(homes, student, held, recipe, reporter)
+    figures = _fidelity(subjects)
     models = {name: model_facts(one.model, one.folder, one.positions) for name, one in subjects.items()}
-    for name, one in subjects.items():
-        if name != "student":
-            figures |= with_prefix(one.figures, name)
+    answers = {name: one.answers for name, one in subjects.items()}
     models |= teacher_facts(teachers, teacher_folders, subjects["student"].positions)
     if teacher is not None:
         figures |= size_ratios(models)
@@ -89,8 +82,7 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     figures |= lm_eval.figures if lm_eval is not None else {}
     judged = None
     if recipe.evaluate.judge is not None:
-        own = {name: one.answers for name, one in subjects.items()}
-        judged = judge_models(recipe, folder, held.answers, own, ask_judge, reporter)
+        judged = judge_models(recipe, folder, held.answers, answers, ask_judge, reporter)
         figures |= judged.figures
     probed = probe_run(recipe, folder, held.answers, subjects["student"].answers, student, teacher, reporter)
     figures |= probed.figures
@@ -101,7 +93,6 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     figures |= timed.figures
     models |= {name: models.get(name, {}) | found for name, found in timed.models.items()}
     again = ask_again(recipe, folder, held, teachers, reporter)
-    answers = {name: one.answers for name, one in subjects.items()}
     agreement = self_agreement(recipe, held, again, answers, references)
     figures |= agreement.figures
     untrained = subjects.get("initial_student")
@@ -141,16 +132,41 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     table = write_prompt_table(folder, scores, slices)
     _write(folder / "evaluation.json", evaluation)
     write_report(folder)
-    return StageResult(
-        ("evaluation.json", "report.html", table, *(judged.files if judged is not None else ())),
-        {
-            "decision": decision["word"],
-            "figures": {name: figure.value for name, figure in figures.items()},
-            "intervals": {name: [one.low, one.high] for name, one in figures.items() if one.low is not None},
-            "conditions": decision.get("conditions", []),
-            **({"floors": decision["floors"]} if "floors" in decision else {}),
-        },
-    )
+    files = ("evaluation.json", "report.html", table, *(judged.files if judged is not None else ()))
+    return StageResult(files, _result(decision, figures))
+
+
+def _subjects(
+    homes: Mapping[str, Path], student: LocalModel, held: HeldOut, recipe: Recipe, reporter: Reporter
+) -> dict[str, _Subject]:
+    """The student and its baselines, each measured against the teacher."""
+    subjects: dict[str, _Subject] = {}
+    with reporter.meter("evaluating", len(homes), "models") as meter:
+        for name, home in homes.items():
+            model = student if name == "student" else LocalModel.load(home)
+            subjects[name] = _examine(model, home, held, recipe)
+            meter.advance(1, name)
+    return subjects
+
+
+def _fidelity(subjects: Mapping[str, _Subject]) -> dict[str, Figure]:
+    """Figures of all subjects, a baseline's under its name."""
+    figures = dict(subjects["student"].figures)
+    for name, one in subjects.items():
+        if name != "student":
+            figures |= with_prefix(one.figures, name)
+    return figures
+
+
+def _result(decision: Mapping[str, Any], figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """What the stage's marker and the ledger keep of it."""
+    return {
+        "decision": decision["word"],
+        "figures": {name: figure.value for name, figure in figures.items()},
+        "intervals": {name: [one.low, one.high] for name, one in figures.items() if one.low is not None},
+        "conditions": decision.get("conditions", []),
+        **({"floors": decision["floors"]} if "floors" in decision else {}),
+    }
 
 
 def _references(recipe: Recipe, folder: Path, reporter: Reporter) -> References | None:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ _SAME = {"training": "train", "testing": "test", "eval": "test", "valid": "valid
 _DATA = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".jsonl.gz", ".ndjson")
 
 Located = tuple[str, Mapping[str, Any]]
+
+
+@contextmanager
+def of_setting(setting: str, path: Path) -> Iterator[None]:
+    """Reading the file that a recipe's setting names: RecipeError in one line where it is not there or not readable."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise RecipeError(f"{setting}: {path}: no such file") from None
+    except OSError as error:
+        raise RecipeError(f"{setting}: {path}: cannot be read ({error.strerror or error})") from None
 
 
 def csv_rows(path: Path, field: str) -> Iterator[Located]:

@@ -17,7 +17,7 @@ from potstill.exchanges import (
     read_exchanges,
     rows,
 )
-from potstill.exchanges.tables import csv_rows, dataset_rows, json_rows, parquet_rows
+from potstill.exchanges.tables import csv_rows, dataset_rows, json_rows, of_setting, parquet_rows
 
 LOGS = ("chat_log", "fine_tuning", "litellm", "batch")
 # What a logged message may carry without saying anything by it.
@@ -75,7 +75,7 @@ def read_source(section: Prompts, form: PromptFormat) -> Iterator[SourceRow]:
 
 def _table(section: Prompts, form: PromptFormat, columns: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     path = section.source
-    try:
+    with of_setting("prompts.source", path):
         match form:
             case "csv":
                 yield from csv_rows(path, section.field)
@@ -85,10 +85,6 @@ def _table(section: Prompts, form: PromptFormat, columns: tuple[str, ...]) -> It
                 yield from dataset_rows(path, columns, section.dataset_split)
             case _:
                 yield from json_rows(path)
-    except FileNotFoundError:
-        raise RecipeError(f"prompts.source: {path}: no such file") from None
-    except OSError as error:
-        raise RecipeError(f"prompts.source: {path}: cannot be read ({error.strerror or error})") from None
 
 
 def _form(section: Prompts, path: Path) -> PromptFormat:

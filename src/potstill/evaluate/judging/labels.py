@@ -10,7 +10,7 @@ from potstill.config import Prompts
 from potstill.errors import RecipeError
 from potstill.evaluate.judging.questions import Pair, as_conversation
 from potstill.evaluate.references import prompt_key, prompt_keys
-from potstill.exchanges.tables import csv_rows, json_rows
+from potstill.exchanges.tables import csv_rows, json_rows, of_setting
 from potstill.records import Message, Prompt, content_hash
 
 _SETTING: Final = "evaluate.judge.calibration"
@@ -135,12 +135,8 @@ def _other_pair(row: Row, answers: tuple[str, str]) -> Pair:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
+    with of_setting(_SETTING, path):
         if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
             yield from csv_rows(path, "preference")
         else:
             yield from json_rows(path, _SETTING)
-    except FileNotFoundError:
-        raise RecipeError(f"{_SETTING}: {path}: no such file") from None
-    except OSError as error:
-        raise RecipeError(f"{_SETTING}: {path}: cannot be read ({error.strerror or error})") from None

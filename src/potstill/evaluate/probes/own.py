@@ -14,7 +14,7 @@ from potstill.errors import RecipeError
 from potstill.evaluate.probes.behaviours import abstains, asks_back
 from potstill.evaluate.probes.fields import field_at, is_empty
 from potstill.evaluate.probes.shapes import Form, form_of, read_json
-from potstill.exchanges.tables import json_rows
+from potstill.exchanges.tables import json_rows, of_setting
 from potstill.records import Message, content_hash
 from potstill.texts.refusals import refusal
 from potstill.texts.schemas import JsonSchema
@@ -105,12 +105,8 @@ def read_own(recipe: Recipe) -> list[Probe]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
+    with of_setting(_SETTING, path):
         yield from json_rows(path, _SETTING)
-    except FileNotFoundError:
-        raise RecipeError(f"{_SETTING}: {path}: no such file") from None
-    except OSError as error:
-        raise RecipeError(f"{_SETTING}: {path}: cannot be read ({error.strerror or error})") from None
 
 
 def _probe(row: Mapping[str, Any], place: str, recipe: Recipe) -> Probe:
