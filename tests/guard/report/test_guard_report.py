@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from guard.case_samples import ABOUT, ACCOUNTS, ATTACK, sample
 from potstill.guard.evidence.links import Link
 from potstill.guard.report import Drawn, write_report
-from potstill.guard.report.drawing import days_svg, graph_svg
+from potstill.guard.report.drawing import days_svg, graph_svg, lanes_svg
 
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "span", "ul", "li", "table", "thead",
     "tbody", "tr", "th", "td", "section", "div", "code", "svg", "rect", "text", "line", "circle",
+    "a", "br", "details", "summary",
 }  # fmt: skip
 DAYS = [f"2026-01-{day:02}" for day in range(5, 26)]
 DRAWN = Drawn(
@@ -57,12 +58,12 @@ def page_of(folder: Path, drawn: Drawn = DRAWN, *cases: object) -> Page:
 def test_the_page_shows_a_case_and_what_was_not_seen(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     for text in (
-        "case-0123456789ab: evidence", "Cap", "6 accounts of 6 customers", "some 900 of 1,000 requests",
-        "p = 0.0001, q = 0.002", "smallest possible p = 5e-05", "1,000,000 events of 3,000 accounts",
+        "case-0123456789ab: evidence", "Cap", "limit how much", "0.002", "0.0001", "Seen from 2026-01-05T08:00:00Z",
+        "6 accounts of 6 customers", "1 group has to reach it", "1,000,000 events of 3,000 accounts",
         "no event has tls_fingerprint", "a popular tool", "It is no proof", ACCOUNTS[3],
     ):  # fmt: skip
         assert text in page.text, text
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
     assert page.tags.count("circle") == len(ACCOUNTS)
 
 
@@ -71,7 +72,8 @@ def test_hostile_texts_are_shown_and_not_rendered(tmp_path: Path) -> None:
     assert set(page.tags) <= ALLOWED
     assert ATTACK in page.text
     assert "\u202e" not in page.text
-    assert not [name for name, _ in page.attributes if name.startswith("on") or name in ("href", "src")]
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name == "src"]
+    assert {value for name, value in page.attributes if name == "href"} == {"#case-0123456789ab"}
 
 
 @settings(deadline=None, max_examples=60)
@@ -85,6 +87,7 @@ def test_no_text_makes_a_tag(one: str, other: str) -> None:
         page = page_of(Path(folder), drawn, case)
     assert set(page.tags) <= ALLOWED
     assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert {value for name, value in page.attributes if name == "href"} <= {"#case-0123456789ab"}
 
 
 def test_same_scan_same_bytes_and_no_cases_too(tmp_path: Path) -> None:
@@ -106,6 +109,17 @@ def test_drawings_have_the_numbers() -> None:
     assert graph.count('class="tie"') == len(ACCOUNTS)
     assert graph.count('class="hub"') == 1
     assert graph_svg((), {}).count("<svg") == 1
+
+
+def test_the_one_card_is_drawn_beside_twenty_templates() -> None:
+    shared = {("templates", str(number)): ACCOUNTS for number in range(20)} | {("payment", "x"): ACCOUNTS[:2]}
+    assert "<title>payment x: 2 customers</title>" in str(graph_svg(ACCOUNTS, shared))
+
+
+def test_a_lane_is_as_dark_as_the_day_was_busy() -> None:
+    lanes = str(lanes_svg([("one", [("2026-01-06", 40), ("2026-01-07", 10)]), ("other", [])], DAYS))
+    assert re.findall(r'fill-opacity="([0-9.]+)"', lanes) == ["1.00", "0.25"]
+    assert lanes.count('class="lane"') == 2
 
 
 @pytest.fixture(scope="module")

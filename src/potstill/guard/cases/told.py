@@ -21,8 +21,9 @@ def lines(found: Scanned) -> Iterator[str]:
         needed = about["groups_at_smallest_p_needed"]
         yield (
             f"{about['groups_asked']:,} groups were asked, {about['permutations']:,} permutations each at most; the "
-            f"smallest p that can be reached is {about['smallest_p']:.2g}, and {needed:,} of them "
-            f"have to reach it together to be evidence at a false discovery rate of {about['level']:g}"
+            f"smallest p that can be reached is {about['smallest_p']:.2g}, and {needed:,} "
+            f"{'has' if needed == 1 else 'have'} to reach it to be evidence at a false discovery rate of "
+            f"{about['level']:g}"
         )
     if "calibration" in about:
         shuffled = about["calibration"]

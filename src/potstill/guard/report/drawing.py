@@ -1,4 +1,4 @@
-"""Inline drawings of a case: its requests by day, and what joins its customers. Every text is escaped."""
+"""Inline drawings: requests by day, of a case and of all cases, and what joins customers. Every text is escaped."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,12 +33,33 @@ def days_svg(days: Sequence[tuple[str, int]], every: Sequence[str]) -> Markup:
     return _svg(WIDTH, _DAYS_HEIGHT + _AXIS, "requests by day", bars + labels)
 
 
+def lanes_svg(cases: Sequence[tuple[str, Sequence[tuple[str, int]]]], every: Sequence[str]) -> Markup:
+    """A lane a case over all days of the log; the darker a day, the nearer to the case's busiest."""
+    named, high = 160, 22
+    step = (WIDTH - named) / max(len(every), 1)
+    parts = []
+    for at, (name, days) in enumerate(cases):
+        counts, top = dict(days), at * high
+        most = max(counts.values(), default=1)
+        parts.append(f'<text x="0" y="{top + 14}">{escape(name)}</text>')
+        parts.append(f'<rect class="lane" x="{named}" y="{top + 17}" width="{WIDTH - named}" height="1"/>')
+        parts += [
+            f'<rect class="bar" x="{named + place * step + 0.5:.1f}" y="{top + 2}" width="{max(step - 1, 0.5):.1f}" '
+            f'height="15" fill-opacity="{counts[day] / most:.2f}"><title>{escape(name)}, {escape(day)}: '
+            f"{counts[day]:,} requests</title></rect>"
+            for place, day in enumerate(every) if counts.get(day)
+        ]  # fmt: skip
+    foot = len(cases) * high
+    ends = [(named, "start", every[0]), (WIDTH, "end", every[-1])] if every else []
+    parts += [f'<text x="{x}" y="{foot + 16}" text-anchor="{anchor}">{escape(day)}</text>' for x, anchor, day in ends]
+    return _svg(WIDTH, foot + 24, "when each case was active", parts)
+
+
 def graph_svg(members: Sequence[str], shared: Mapping[tuple[str, str], Sequence[str]]) -> Markup:
     """Customers around what they share: `shared` is (kind, value) -> customers, of which two or more are members."""
     shown = list(members)[:_SHOWN_ACCOUNTS]
     among = [(kind, value, [one for one in who if one in shown]) for (kind, value), who in shared.items()]
-    hubs = [hub for hub in among if len(hub[2]) > 1]
-    hubs = sorted(hubs, key=lambda hub: (-len(hub[2]), hub[0], hub[1]))[:_SHOWN_HUBS]
+    hubs = _chosen([hub for hub in among if len(hub[2]) > 1])
     centre_x, centre_y, outer, inner = WIDTH / 2, 250.0, 205.0, 105.0
     places = {name: _on_circle(centre_x, centre_y, outer, at, len(shown)) for at, name in enumerate(shown)}
     lines, marks = [], []
@@ -59,6 +80,16 @@ def graph_svg(members: Sequence[str], shared: Mapping[tuple[str, str], Sequence[
             f'<text x="{x:.1f}" y="{y + beyond:.1f}" text-anchor="middle">{escape(name[:_NAME])}</text>'
         )
     return _svg(WIDTH, 500, "what joins the customers", lines + marks)
+
+
+def _chosen(hubs: list[tuple[str, str, list[str]]]) -> list[tuple[str, str, list[str]]]:
+    """The largest of each kind in turn: twelve templates would hide the one card that pays for all."""
+    turns: dict[str, int] = {}
+    placed = []
+    for hub in sorted(hubs, key=lambda hub: (-len(hub[2]), hub[0], hub[1])):
+        turn = turns[hub[0]] = turns.get(hub[0], -1) + 1
+        placed.append((turn, -len(hub[2]), hub))
+    return sorted(hub for _, _, hub in sorted(placed)[:_SHOWN_HUBS])
 
 
 def _on_circle(x: float, y: float, radius: float, at: float, of: int) -> tuple[float, float]:
