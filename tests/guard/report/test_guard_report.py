@@ -93,7 +93,15 @@ def test_no_text_makes_a_tag(one: str, other: str) -> None:
 def test_same_scan_same_bytes_and_no_cases_too(tmp_path: Path) -> None:
     first = write_report(tmp_path, [sample()], ABOUT, DRAWN).read_bytes()
     assert write_report(tmp_path, [sample()], ABOUT, DRAWN).read_bytes() == first
-    nothing = {**ABOUT, "events": 0, "from": None, "to": None, "groups_asked": 0, "enough_customers": False}
+    nothing = {
+        **ABOUT,
+        "events": 0,
+        "from": None,
+        "to": None,
+        "groups_asked": 0,
+        "enough_customers": False,
+        "groups_at_smallest_p_needed": None,
+    }
     text = write_report(tmp_path, [], nothing, Drawn()).read_text(encoding="utf-8")
     assert "No cases" in text
     assert "Not enough data" in text

@@ -46,7 +46,7 @@ def view_of(cases: Sequence[Case], about: Mapping[str, Any], drawn: Drawn) -> di
         "about": dict(about),
         "outcomes": [(name, counts[name]) for name in ("evidence", "not enough data", "no evidence")],
         "gaps": list(about.get("cannot_be_seen", ())),
-        "needed": _needed(about.get("groups_at_smallest_p_needed", 0)),
+        "needed": _needed(about.get("groups_at_smallest_p_needed") or 0),
         "actions": [(name, says) for name, says in _MEANS.items() if any(case.action == name for case in cases)],
         "cases": [_case(case) for case in cases],
     }  # fmt: skip
