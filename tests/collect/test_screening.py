@@ -21,7 +21,7 @@ from scripted_server import Call, ScriptedServer, Step, answer, failure
 
 from potstill.collect.screening import screen
 from potstill.collect.screening.evaluation_sets import read_sets
-from potstill.config import EvaluationSet, Recipe, recipe_from
+from potstill.config import Endpoint, EvaluationSet, Recipe, recipe_from
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.http import Sampling, request_body
 from potstill.progress import Silent
@@ -30,6 +30,7 @@ from potstill.store.journal import Finish, Journal, make_request
 from potstill.store.screening import Screened, left_out, read_screening
 from potstill.texts.verdicts import parse_score
 
+BIG = Endpoint(base_url="http://localhost/v1", model="big")
 CLEARANCE = Clearance("allowed", "weights.apache-2.0", "document", "1", "2025", "judge")
 GOOD = "The parcel leaves our warehouse on Thursday and reaches your neighbour before noon on Friday."
 FRENCH = "Le colis sera remis à votre voisin jeudi matin, sauf si vous nous indiquez le contraire avant mercredi."
@@ -61,7 +62,7 @@ def journal_of(folder: Path, given: list[Given], failed: int = 0, finish: str = 
             messages = (Message("user", asked),)
             prompt = Prompt(messages, split, "test:1", content_hash(asked))
             sample = samples[asked] = samples.get(asked, -1) + 1
-            body = request_body("big", messages, Sampling(0.7, 1.0, 16, 0))
+            body = request_body(BIG, messages, Sampling(0.7, 1.0, 16, 0))
             requests.append(make_request(prompt, sample, body, "http://localhost/v1"))
             outcomes.append(Finish(requests[-1].key, Reply(text, finish, input_tokens=9, output_tokens=5), use))
         errors = [
@@ -357,6 +358,16 @@ def test_the_judge_scores_what_nothing_else_speaks_against(tmp_path: Path) -> No
         assert len(server.calls) == 5
         screened(folder, recipe(judged(server.base_url, rubric="Is it short?", **prices)), CLEARANCE)
         assert len(server.calls) == 11
+
+
+def test_the_judge_gets_what_its_server_asks_for(tmp_path: Path) -> None:
+    folder = journal_of(tmp_path, MIXED[:1])
+    with ScriptedServer(by_words) as server:
+        own = {"token_limit_field": "max_completion_tokens", "extra_body": {"effort": "low", "temperature": None}}
+        screened(folder, recipe(judged(server.base_url, endpoint=own)), CLEARANCE)
+    body = server.calls[0].body
+    assert (body["max_completion_tokens"], body["effort"]) == (512, "low")
+    assert not {"max_tokens", "temperature"} & body.keys()
 
 
 def test_the_judge_is_not_asked_without_a_clearance(tmp_path: Path) -> None:

@@ -174,7 +174,9 @@ def test_top_logprobs_are_read_and_left_out_of_the_raw_reply(server: ScriptedSer
             "bytes": [0xE6],
         },
     )
-    body = request_body("m", QUESTION, Sampling(1, 1, 1, 0, top_logprobs=5))
+    body = request_body(
+        config.Endpoint(base_url="http://localhost/v1", model="m"), QUESTION, Sampling(1, 1, 1, 0, top_logprobs=5)
+    )
     assert (body["logprobs"], body["top_logprobs"]) == (True, 5)
     _, raw = read_reply(json.loads(answer("A", logprobs={"content": content}).body))
     assert json.loads(raw)["choices"][0] == {

@@ -15,11 +15,12 @@ from potstill.answers import Answer
 from potstill.config import Endpoint, OnPolicy, Prices, Train
 from potstill.errors import PotstillError, RecipeError, TermsStopped
 from potstill.models.local import LocalModel
+from potstill.models.scoring import scoring_body
 from potstill.objectives import per_position
 from potstill.progress import Silent
 from potstill.records import Clearance
 from potstill.rendering import Example
-from potstill.store.scores import Scores
+from potstill.store.scores import Scores, score_key
 from potstill.train.loop import Paths, make_batch, run_loop
 from potstill.train.module import StudentWithLoss
 from potstill.train.rollouts import Rollout, Rollouts
@@ -76,6 +77,15 @@ def test_scores_are_the_teachers_log_probabilities(url: str, teacher: LocalModel
     found = served(url, teacher, tmp_path / "scores.jsonl").score(examples)
     for example, log_p in zip(examples, found, strict=True):
         torch.testing.assert_close(torch.tensor(log_p), local_log_p(teacher, example), atol=1e-4, rtol=0)
+
+
+def test_a_servers_own_fields_go_with_every_request() -> None:
+    plain = {"base_url": "http://localhost/v1", "model": "m"}
+    own = Endpoint.model_validate(plain | {"extra_body": {"user": "me", "temperature": None, "prompt": [9]}})
+    body = scoring_body(own, [1, 2])
+    assert (body["user"], body["prompt"], body["max_tokens"]) == ("me", [1, 2], 1)
+    assert "temperature" not in body
+    assert score_key(own, [1, 2], 1) != score_key(Endpoint.model_validate(plain), [1, 2], 1)
 
 
 def test_what_is_scored_is_not_asked_again(url: str, teacher: LocalModel, tmp_path: Path) -> None:

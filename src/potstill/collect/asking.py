@@ -22,11 +22,11 @@ def requests(recipe: config.Recipe, section: config.Endpoint, prompts: Sequence[
     k = signals.k if isinstance(signals, config.TopKSignals) else 0
     choice = asked_choice(collect.tool_choice)
     for prompt in prompts:
-        form = Form(prompt.tools, choice, collect.response_format, section.token_limit_field, section.extra_body)
+        form = Form(prompt.tools, choice, collect.response_format)
         for sample in range(recipe.samples(prompt.split)):
             seed = request_seed(collect.seed, prompt.hash, sample)
             sampling = Sampling(collect.temperature, collect.top_p, collect.max_new_tokens, seed, k)
-            body = request_body(section.model, prompt.messages, sampling, form)
+            body = request_body(section, prompt.messages, sampling, form)
             yield make_request(prompt, sample, body, section.base_url)
 
 

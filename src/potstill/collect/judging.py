@@ -12,7 +12,7 @@ from potstill.collect.sender import Limits, Sender
 from potstill.config import Endpoint as EndpointSection
 from potstill.config import JudgeModel, Judging, Recipe
 from potstill.errors import TermsStopped
-from potstill.models.http import Endpoint, Form, Sampling, request_body
+from potstill.models.http import Endpoint, Sampling, request_body
 from potstill.models.route import route_to
 from potstill.progress import Reporter
 from potstill.records import Clearance, JudgeReplies, Prompt, Reply
@@ -57,10 +57,8 @@ class Judges:
         self, name: str, section: EndpointSection, questions: Sequence[Prompt], journal: Journal
     ) -> list[Request]:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=self._judging.max_new_tokens, seed=0)
-        form = Form(token_limit_field=section.token_limit_field, extra=section.extra_body)
         asked = [
-            make_request(one, 0, request_body(section.model, one.messages, sampling, form), section.base_url)
-            for one in questions
+            make_request(one, 0, request_body(section, one.messages, sampling), section.base_url) for one in questions
         ]
         journal.add(_once(asked))
         journal.retry_errors()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from potstill import config
@@ -27,16 +27,11 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a request says besides messages and sampling: what the answer may be made of, and one server's own fields.
-
-    A None in `extra` leaves out a field that the server refuses.
-    """
+    """What the answer to a request may be made of."""
 
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str | Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
-    token_limit_field: str = "max_tokens"
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Answers(Protocol):
@@ -49,16 +44,20 @@ class Answers(Protocol):
 
 
 def request_body(
-    model: str, messages: Sequence[Message], sampling: Sampling, form: Form | None = None
+    section: config.Endpoint, messages: Sequence[Message], sampling: Sampling, form: Form | None = None
 ) -> dict[str, Any]:
-    """The body of a chat completion. Everything is spelled out, because servers differ in their defaults."""
+    """The body of a chat completion. Everything is spelled out, because servers differ in their defaults.
+
+    Whatever role its model plays, a server gets the fields that its section of the recipe asks for: its name for the
+    token limit, and `extra_body`, where a None leaves out a field that it refuses.
+    """
     form = form or Form()
     body: dict[str, Any] = {
-        "model": model,
+        "model": section.model,
         "messages": [message.plain for message in messages],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        form.token_limit_field: sampling.max_new_tokens,
+        section.token_limit_field: sampling.max_new_tokens,
         "seed": sampling.seed,
     }
     if sampling.top_logprobs:
@@ -69,7 +68,7 @@ def request_body(
             body["tool_choice"] = form.tool_choice
     if form.response_format is not None:
         body["response_format"] = form.response_format
-    return {name: value for name, value in (body | dict(form.extra)).items() if value is not None}
+    return {name: value for name, value in (body | dict(section.extra_body)).items() if value is not None}
 
 
 def token_limit(body: Mapping[str, Any]) -> int:
@@ -114,7 +113,7 @@ class Endpoint:
     """One route of chat completions: a base URL, a model and a key. Use it in an `async with`; see `Client`."""
 
     def __init__(self, section: config.Endpoint, field: str = TEACHER, *, route: Route | None = None) -> None:
-        self._section = section
+        self._section, self._field = section, field
         self._client = Client(section, field, route=route)
         self.identity = ModelIdentity(section.model, "endpoint", section.model, self._client.host)
 
@@ -130,7 +129,7 @@ class Endpoint:
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Reply:
         """Answer one conversation. Raises Retry, Permanent or Fatal."""
-        return (await self.ask(request_body(self._section.model, messages, sampling)))[0]
+        return (await self.ask(request_body(self._section, messages, sampling)))[0]
 
     async def ask(self, body: Mapping[str, Any], spelled: bytes | None = None) -> tuple[Reply, str]:
         """Send one request body as it stands; returns the reply and the server's JSON without its log-probabilities.
@@ -143,7 +142,7 @@ class Endpoint:
             if "max_completion_tokens" in body or "max_completion_tokens" not in str(error):
                 raise
             raise Fatal(
-                f"{self._client.where}: {error}; set teacher.endpoint.token_limit_field: max_completion_tokens"
+                f"{self._client.where}: {error}; set {self._field}.token_limit_field: max_completion_tokens"
             ) from None
         reply, raw = read_reply(data, text)
         if reply is None:

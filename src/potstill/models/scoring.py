@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from potstill import config
 from potstill.models.chat_completion import read_usage
 from potstill.models.client import Client, Fatal, Permanent
 from potstill.records import content_hash
@@ -27,25 +28,30 @@ class Scored:
     output_tokens: int
 
 
-def scoring_body(model: str, tokens: Sequence[int]) -> dict[str, Any]:
+def scoring_body(section: config.Endpoint, tokens: Sequence[int]) -> dict[str, Any]:
     """The body of a completion that scores its prompt, given as token ids: vLLM's form.
 
     One alternative a position is asked for and not read: some servers take 0 for "none at all". The salt keeps servers
-    from answering out of a cache of states, which holds no log-probabilities.
+    from answering out of a cache of states, which holds no log-probabilities. `extra_body` goes with it as with every
+    request; `token_limit_field` does not, since completions know `max_tokens` only.
     """
-    return {
-        "model": model, "prompt": list(tokens), "max_tokens": _OUTPUT_TOKENS, "temperature": 0, "prompt_logprobs": 1,
-        "cache_salt": content_hash(list(tokens)),
+    body = {
+        "model": section.model, "prompt": list(tokens), "max_tokens": _OUTPUT_TOKENS, "temperature": 0,
+        "prompt_logprobs": 1, "cache_salt": content_hash(list(tokens)),
     }  # fmt: skip
+    extra = section.extra_body
+    return {name: value for name, value in (dict(extra) | body).items() if extra.get(name, value) is not None}
 
 
-async def score(client: Client, model: str, tokens: Sequence[int], prompt_length: int, spell: Spellings) -> Scored:
+async def score(
+    client: Client, section: config.Endpoint, tokens: Sequence[int], prompt_length: int, spell: Spellings
+) -> Scored:
     """Have a server score `tokens[prompt_length:]` given what stands before each; `prompt_length` is at least 1.
 
     Raises Retry or Permanent as `Client.post`, and Fatal also for a server that cannot score, or has other tokens.
     """
     try:
-        data = await client.post("completions", scoring_body(model, tokens))
+        data = await client.post("completions", scoring_body(section, tokens))
     except Permanent as error:
         if "prompt_logprobs" in str(error):
             raise Fatal(f"{client.where}: takes no prompt_logprobs ({error}); {_SERVE}") from None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from potstill import config
 from potstill.models.client import Permanent
 from potstill.models.http import Sampling, request_body, token_limit
 from potstill.records import Message, ModelIdentity, Reply
@@ -20,12 +21,13 @@ class ScriptedModel:
 
     def __init__(self, script: Script, name: str = "scripted") -> None:
         self._script = script
+        self._section = config.Endpoint(base_url="http://localhost/v1", model=name)
         self.identity = ModelIdentity(name, "endpoint", name)
         self.asked: list[Mapping[str, Any]] = []
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Reply:
         """Answer one conversation, as `Endpoint.complete` does."""
-        return (await self.ask(request_body(self.identity.reference, messages, sampling)))[0]
+        return (await self.ask(request_body(self._section, messages, sampling)))[0]
 
     async def ask(self, body: Mapping[str, Any], spelled: bytes | None = None) -> tuple[Reply, str]:
         """Answer one request body, as `Endpoint.ask` does."""

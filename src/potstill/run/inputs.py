@@ -58,10 +58,10 @@ def prompts(recipe: Recipe) -> Mapping[str, Any]:
     return {"prompts": said, "prompts_file": hash_of_all(recipe.prompts.source), **tools, **grown, **withdrawn}
 
 
-def _asked_of(teacher: Teacher) -> list[str | None]:
+def _asked_of(teacher: Teacher) -> list[Any]:
     """Whose words a teacher's are: weights, or a model at a server."""
     endpoint = teacher.endpoint
-    return [endpoint.base_url, endpoint.model] if endpoint else [teacher.model, teacher.sha256]
+    return _server(endpoint) if endpoint else [teacher.model, teacher.sha256]
 
 
 def questions(recipe: Recipe) -> dict[str, Any]:
@@ -76,11 +76,16 @@ def questions(recipe: Recipe) -> dict[str, Any]:
     return {
         "model": recipe.teacher.model,
         "sha256": recipe.teacher.sha256,
-        "endpoint": [endpoint.base_url, endpoint.model, *_special(endpoint)] if endpoint else None,
+        "endpoint": _server(endpoint) if endpoint else None,
         "collect": data,
         **({"asked_again": True} if recipe.asks_again else {}),
         **_several(recipe, "model", "sha256", "tags"),
     }
+
+
+def _server(endpoint: Endpoint) -> list[Any]:
+    """Of a server what its answers depend on."""
+    return [endpoint.base_url, endpoint.model, *_special(endpoint)]
 
 
 def _special(endpoint: Endpoint) -> list[Any]:
@@ -115,7 +120,9 @@ def screen(recipe: Recipe) -> Mapping[str, Any]:
     # Of the judge's server only what its answers depend on, and what they cost; not how it is asked.
     asked = {"base_url", "model", "price_per_million"}
     judge = section.judge.model_dump(mode="json", exclude={"endpoint"}) if section.judge else None
-    route = section.judge.endpoint.model_dump(mode="json", include=asked) if section.judge else None
+    route: Any = section.judge.endpoint.model_dump(mode="json", include=asked) if section.judge else None
+    if section.judge and (special := _special(section.judge.endpoint)):
+        route["special"] = special
     schema = section.json_schema
     return {
         "screen": section.model_dump(mode="json", exclude={"judge"}),
@@ -131,7 +138,7 @@ def train(recipe: Recipe) -> Mapping[str, Any]:
     train = recipe.trained_with | {"objective": recipe.objective.model_dump(mode="json")}
     del train["checkpoint_every_s"]  # says when to save, not what comes out
     endpoint = recipe.teacher.endpoint
-    scores = {"scored_by": [endpoint.base_url, endpoint.model]} if endpoint and recipe.scores_rollouts else {}
+    scores = {"scored_by": _server(endpoint)} if endpoint and recipe.scores_rollouts else {}
     return scores | {
         "teacher": {"model": recipe.teacher.model, "sha256": recipe.teacher.sha256},
         **_several(recipe, "model", "sha256", "weight", "tags"),

@@ -58,8 +58,9 @@ class Spending:
 
 
 def score_key(section: Endpoint, tokens: Sequence[int], prompt_length: int) -> str:
-    """What a score depends on: the server, its model, and the tokens."""
-    return content_hash([section.base_url, section.model, prompt_length, list(tokens)])
+    """What a score depends on: the server, its model and own fields, and the tokens."""
+    own = [dict(section.extra_body)] if section.extra_body else []
+    return content_hash([section.base_url, section.model, *own, prompt_length, list(tokens)])
 
 
 class Scores:

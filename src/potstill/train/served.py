@@ -69,7 +69,7 @@ class ServedTeacher:
                 raise Fatal(self._budget_words(purse.spent_usd, most))
             cost = 0.0
             try:
-                found = await score(self._client, section.model, example.tokens, example.prompt_length, self._spell)
+                found = await score(self._client, section, example.tokens, example.prompt_length, self._spell)
                 cost = tokens_usd(found.input_tokens, found.cached_tokens, found.output_tokens, prices)
                 known = cost if prices is not None else None
                 came.append(Score(key, found.log_p, found.input_tokens, found.output_tokens, known))

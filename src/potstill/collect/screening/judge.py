@@ -68,7 +68,7 @@ def _question(row: Row, section: Judge) -> Request:
         Message("user", f"<conversation>\n{turns}\n</conversation>\n\n<answer>\n{answer}\n</answer>"),
     )
     sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=section.max_new_tokens, seed=0)
-    body = request_body(section.endpoint.model, messages, sampling)
+    body = request_body(section.endpoint, messages, sampling)
     return make_request(Prompt(messages, row.split, "", row.prompt_hash), 0, body, section.endpoint.base_url)
 
 
