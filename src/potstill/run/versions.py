@@ -36,10 +36,13 @@ def versions() -> dict[str, str]:
 
 
 def _source_hash() -> str:
-    """One hash over every Python and data file of the package, so that an edited checkout shows in the ledger."""
+    """One hash over every file of the package, so that an edited checkout shows in the ledger.
+
+    Templates, rules and data shape what a stage writes as code does; only what Python caches is left out.
+    """
     root = Path(potstill.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(one for one in root.rglob("*") if one.suffix in (".py", ".json", ".html", ".md")):
+    for path in sorted(one for one in root.rglob("*") if one.is_file() and one.parent.name != "__pycache__"):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(path.read_bytes())
     return digest.hexdigest()
