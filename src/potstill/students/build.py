@@ -1,6 +1,7 @@
 """Makes the untrained student that a recipe asks for."""
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,10 @@ def add_lora(network: Any, lora: Lora) -> Any:
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
     )
     try:
-        return get_peft_model(network, config)
+        with warnings.catch_warnings():
+            # peft asks transformers for a property under its old name; nobody who trains can change that.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            return get_peft_model(network, config)
     except ValueError as error:
         raise RecipeError(f"student.lora.target_modules: {error}") from None
 
