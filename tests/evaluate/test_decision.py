@@ -40,6 +40,23 @@ def test_whole_interval_decides(text: str, word: str, exit_code: int) -> None:
     assert (decision["word"], decision["exit_code"]) == (word, exit_code)
 
 
+@pytest.mark.parametrize(
+    ("figure", "begins"),
+    [
+        (
+            "parameter_ratio",
+            "number of parameters is 0.632× (95 % interval 0.620 to 0.640×), at most the 0.65× asked for",
+        ),
+        (
+            "probe.new_refusals",
+            "the rate of new refusals is 63.15 % (95 % interval 62.00 to 64.00 %), at most the 65 % asked for",
+        ),
+    ],
+)
+def test_a_reason_is_a_sentence(figure: str, begins: str) -> None:
+    assert decide({figure: Figure(0.63155, 0.62, 0.64, 60, "")}, {figure: "<= 0.65"})["reason"] == begins
+
+
 def test_keys_are_those_of_the_contract_and_json_holds_them() -> None:
     decision = decide(AGREES, {"top1_agreement": ">= 0.60"})
     (condition,) = json.loads(json.dumps(decision, allow_nan=False))["conditions"]
@@ -91,6 +108,14 @@ def test_undecided_says_how_many_prompts_would_decide() -> None:
     (condition,) = decision["conditions"]
     assert condition["needed_n"] == 767
     assert "about 770 held-out prompts would decide it" in decision["reason"]
+
+
+def test_a_value_all_but_on_the_threshold_is_not_promised_a_number() -> None:
+    far = decide({"top1_agreement": share(0.602, 0.562, 0.642)}, {"top1_agreement": ">= 0.60"})
+    near = decide({"top1_agreement": share(0.6001, 0.5601, 0.6401)}, {"top1_agreement": ">= 0.60"})
+    assert 20_000 < far["conditions"][0]["needed_n"] < 100_000 < near["conditions"][0]["needed_n"]
+    assert far["reason"].endswith("; about 50,000 held-out prompts would decide it")
+    assert near["reason"].endswith("; only more than 100,000 held-out prompts would decide it")
 
 
 def test_value_on_the_threshold_is_never_decided_by_more_cases() -> None:

@@ -285,7 +285,7 @@ def test_interval_without_an_end_is_empty() -> None:
 def test_command_line_gets_the_decision_first() -> None:
     first, *rest = summary_lines(sample_evaluation())
     assert first == "glossary: SHIP – all 4 conditions hold at the unfavourable end of their intervals"
-    assert rest[0] == "  top-1 agreement  64.8 %  (95 %: 62.7 to 66.8 %)  asked ≥ 60 %: met"
+    assert rest[0] == "  top-1 agreement       64.8 %  (95 %: 62.7 to 66.8 %)  asked ≥ 60 %: met"
     assert len(rest) == 5
 
 

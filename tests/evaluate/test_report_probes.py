@@ -82,4 +82,4 @@ def test_a_rate_is_decided_on_its_unfavourable_end_and_never_from_fewer_than_twe
     assert "nothing can be concluded from fewer than 20" in few["reason"]
     assert decide({"probe.lost_abstention": Figure(0.05, 0.02, 0.12, 60, "share")}, accept)["word"] == "ship"
     assert decide({"probe.lost_abstention": Figure(0.4, 0.3, 0.5, 60, "share")}, accept)["word"] == "no ship"
-    assert decide({}, accept)["reason"] == "lost abstention was not measured"
+    assert decide({}, accept)["reason"] == "the rate of lost abstention was not measured"

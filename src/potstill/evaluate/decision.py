@@ -8,13 +8,14 @@ from potstill.config import AGAIN, Asked, Condition, read_accept
 from potstill.config.conditions import PROBES
 from potstill.evaluate.needed import cases_needed
 from potstill.evaluate.slice_floors import judge_floor
-from potstill.evaluate.summary import figure_title, format_interval, format_threshold, format_value, plural
+from potstill.evaluate.summary import figure_subject, format_interval, format_threshold, format_value, plural
 from potstill.records import Figure
 
 FIDELITY: Final = (
     "kl_nats", "top1_agreement", "total_variation", "perplexity_ratio", "calibration_error", "unmatched_l1", "chrf",
 )  # fmt: skip
 MIN_PROMPTS: Final = 20  # with fewer held-out prompts nothing is concluded about fidelity, whatever the interval says
+_MOST_WORTH_NAMING: Final = 100_000  # cases that would decide; an estimate of more is no plan
 
 EXIT_CODES: Final = {"ship": 0, "no ship": 3, "inconclusive": 5}
 
@@ -96,7 +97,7 @@ def _outcome(condition: Condition, figure: Figure | None, over_prompts: bool, un
 
 def _judge(condition: Condition, figure: Figure | None, over_prompts: bool) -> tuple[str, int | None, str]:
     """The outcome ("yes", "no" or "undecided"), the cases that would decide it, and why in words."""
-    title = figure_title(condition.figure)
+    title = figure_subject(condition.figure)
     if figure is None:
         return "undecided", None, f"{title} was not measured"
     asked = f"the {format_threshold(condition.figure, condition.threshold)} asked for"
@@ -120,7 +121,12 @@ def _judge(condition: Condition, figure: Figure | None, over_prompts: bool) -> t
         return "no", None, f"{within}, {'below' if at_least else 'above'} {asked}"
     needed_cases = cases_needed(figure.value, low, high, figure.n, condition.threshold)
     unit = "held-out prompts" if over_prompts else "timed pairs"
-    more = f"about {_rounded_up(needed_cases):,} {unit}" if needed_cases else "no number of cases"
+    if needed_cases is None:
+        more = "no number of cases"
+    elif needed_cases > _MOST_WORTH_NAMING:  # the value is all but the threshold: more cases are no way out
+        more = f"only more than {_MOST_WORTH_NAMING:,} {unit}"
+    else:
+        more = f"about {_rounded_up(needed_cases):,} {unit}"
     return "undecided", needed_cases, f"{within}, on both sides of {asked}; {more} would decide it"
 
 

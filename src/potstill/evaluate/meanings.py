@@ -65,7 +65,7 @@ WORDING: Final[Mapping[str, Wording]] = {
         "better; answers that say the same in other words score low.",
         "score",
     ),
-    "parameter_ratio": Wording("parameters", "The student's parameters relative to the teacher's.", "ratio"),
+    "parameter_ratio": Wording("number of parameters", "The student's parameters relative to the teacher's.", "ratio"),
     "size_ratio": Wording("size on disk", "The student's weight files relative to the teacher's.", "ratio"),
     "decode_speedup": Wording(
         "decode speed-up",

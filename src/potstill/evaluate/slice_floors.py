@@ -7,7 +7,7 @@ from typing import Any, Final
 from potstill.config import Condition
 from potstill.evaluate.needed import cases_needed
 from potstill.evaluate.summary import (
-    figure_title,
+    figure_subject,
     format_interval,
     format_threshold,
     format_value,
@@ -112,7 +112,7 @@ def _told(one: _Slice) -> dict[str, Any]:
 def _why(
     condition: Condition, met: str, judged: Sequence[_Slice], missed: Sequence[_Slice], opened: Sequence[_Slice]
 ) -> str:
-    title, sort = figure_title(condition.figure), f"of at least {MIN_PROMPTS_OF_SLICE} prompts"
+    title, sort = figure_subject(condition.figure), f"of at least {MIN_PROMPTS_OF_SLICE} prompts"
     asked = f"the {format_threshold(condition.figure, condition.threshold)} asked of every slice"
     side = "below" if condition.operator == ">=" else "above"
     if missed:

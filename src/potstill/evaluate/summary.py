@@ -50,6 +50,11 @@ def figure_title(name: str) -> str:
     return f"{title} of {ROLES.get(baseline, baseline.replace('_', ' '))}" if baseline else title
 
 
+def figure_subject(name: str) -> str:
+    """What a figure is called where a sentence says what it is: probes count cases, and their rate is the figure."""
+    return f"the rate of {figure_title(name)}" if _parts(name)[0] == "probe" else figure_title(name)
+
+
 def format_value(name: str, value: Any, *, precise: bool = False) -> str:
     """A figure's value with its unit, or "not measured"; `precise` shows a digit more, for a comparison."""
     found = number(value)
