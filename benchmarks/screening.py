@@ -1,13 +1,15 @@
-"""Screening without a judge: seconds and peak memory for 100,000 answers of 1,000 characters, every screen on.
+"""Screening without a judge: seconds and peak memory for 100,000 answers of 1,000 characters, screen by screen and all.
 
     make benchmark-screening
 
-The answers are runs of made-up words, one in a hundred a copy of another; the evaluation set is GSM8K's size. Each row
-is a process of its own.
+The answers are JSON objects with the words of Potstill's own documents in random order, one in a hundred a copy of
+another, so that hardly one is left out early and every screen has all of them to look at; the evaluation set is
+GSM8K's size. Each row is a process of its own.
 """
 
 import json
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -17,23 +19,28 @@ from pathlib import Path
 from typing import Any
 
 from potstill.collect.screening import screen
-from potstill.config import recipe_from
+from potstill.config import Endpoint, recipe_from
 from potstill.models.http import Sampling, request_body
 from potstill.progress import Silent
 from potstill.records import Message, Prompt, Reply, content_hash
 from potstill.store.journal import Finish, Journal, make_request
 
 ANSWERS, SET_ROWS, CHARACTERS = 100_000, 8_792, 1_000
-EVERY = {
-    "refusals": True, "languages": ["en"], "repeated_ngrams": {}, "json_schema": {"type": "object"},
-    "near_duplicates": {"among": "prompt"},
-}  # fmt: skip
-CASES: dict[str, dict[str, Any]] = {
-    "what the reply says, exact duplicates": {},
+DOCUMENTS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+ENDPOINT = Endpoint(base_url="http://localhost/v1", model="m")
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+EACH: dict[str, dict[str, Any]] = {
+    "refusals": {"refusals": True},
     "languages": {"languages": ["en"]},
+    "repeated n-grams": {"repeated_ngrams": {}},
+    "JSON schema": {"json_schema": SCHEMA},
     "near duplicates among all": {"near_duplicates": {"among": "all"}},
     "contamination": {"contamination": True},
-    "every screen": EVERY | {"near_duplicates": {"among": "all"}, "contamination": True},
+}
+CASES = {
+    "what the reply says, exact duplicates": {},
+    **EACH,
+    "all of them": {name: one for section in EACH.values() for name, one in section.items()},
 }
 
 
@@ -74,10 +81,11 @@ def measure(name: str, folder: Path) -> None:
 
 def write_answers(folder: Path) -> None:
     dice = random.Random(0)
-    vocabulary = ["".join(dice.choices("etaoinshrdlucm", k=dice.randint(2, 9))) for _ in range(20_000)]
+    words = sorted({word for path in DOCUMENTS for word in re.findall("[a-z]{2,}", path.read_text(encoding="utf-8"))})
+    length = sum(map(len, words)) / len(words) + 1
 
     def text(characters: int) -> str:
-        return " ".join(dice.choices(vocabulary, k=round(characters / 6.5)))
+        return " ".join(dice.choices(words, k=round(characters / length)))
 
     with (folder / "set.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps({"q": text(300)}) + "\n" for _ in range(SET_ROWS))
@@ -86,9 +94,9 @@ def write_answers(folder: Path) -> None:
         for at in range(ANSWERS):
             messages = (Message("user", f"{text(60)} {at}"),)
             prompt = Prompt(messages, "holdout" if at % 10 == 0 else "train", "", content_hash(at))
-            requests.append(make_request(prompt, 0, request_body("m", messages, Sampling(0.7, 1.0, 256, 0))))
+            requests.append(make_request(prompt, 0, request_body(ENDPOINT, messages, Sampling(0.7, 1.0, 256, 0))))
             copied = replies and dice.random() < 0.01
-            replies.append(dice.choice(replies) if copied else Reply(text(CHARACTERS), "stop"))
+            replies.append(dice.choice(replies) if copied else Reply(json.dumps({"text": text(CHARACTERS)}), "stop"))
         journal.add(requests)
         journal.finish_many(Finish(one.key, reply, "ok") for one, reply in zip(requests, replies, strict=True))
 
