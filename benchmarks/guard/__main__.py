@@ -37,7 +37,8 @@ def main() -> None:
         detection(Path(arguments[1]), [one for one in arguments[2:] if not one.isdecimal()], *numbers)
     else:
         detection(Path(arguments[0] if arguments else "build/benchmark-guard"), list(PIECES))
-        speed.main(["1000000", "2000000"])
+        speed.main(["1000000"])
+        speed.main(["--scan", "1000000", "4000000", "16000000"])
 
 
 if __name__ == "__main__":

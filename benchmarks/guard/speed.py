@@ -1,8 +1,9 @@
 """How fast guard reads events, computes evidence and finds cases, and in how much memory: made-up traffic of any size.
 
 Traffic is 670 events an account over four weeks, in two Parquet files; the prompts are 5,000 random texts, each with a
-number of its own. `python benchmarks/guard speed 1000000 4000000` prints a line a step and size, and
-one of the whole scan; with `--scan` only that.
+number of its own. `python benchmarks/guard speed 1000000 4000000` prints a line a step and size, and one of the whole
+scan; with `--scan` only that. Last comes the time of the larger scans over what the smallest would take in proportion.
+Every size has a process of its own. Memory is that of all its processes together, at its highest in the step.
 """
 
 import resource
@@ -11,12 +12,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from memory import watched
 
 from potstill.guard import Intake, ingest, open_events, scan
 from potstill.guard.evidence import activity, changes, coactivation, failover, phrasing, requests, sharing, templates
@@ -75,27 +80,57 @@ def write(folder: Path, events: int) -> None:
                 left -= rows
 
 
-def told(step: str, events: int, call: Callable[[], Any]) -> None:
-    begun = time.perf_counter()
-    call()
+def told(step: str, events: int, call: Callable[[], Any]) -> float:
+    """Seconds that it took, after printing them with processor time, events a second and memory."""
+    begun, used = time.perf_counter(), processor_s()
+    with watched() as peak:
+        call()
     seconds = time.perf_counter() - begun
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
-    print(f"{events:>12,} {step:<22} {seconds:8.1f} s {events / seconds:>14,.0f} events/s {peak:>8,} MB", flush=True)
+    print(f"{events:>12,} {step:<22} {seconds:8.1f} s {processor_s() - used:8.1f} s of processor "
+          f"{events / seconds:>12,.0f} events/s {peak[0] / 1e9:6.2f} GB", flush=True)  # fmt: skip
+    return seconds
+
+
+def processor_s() -> float:
+    """Seconds of processor time so far, with that of children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def measured(events: int, folder: Path, every_step: bool, answer: "Queue[float]") -> None:
+    how, logs = Intake(b"a key of the benchmark", processes=2), folder / "logs"
+    if every_step:
+        store = folder / "events"
+        told("reading", events, partial(ingest, [logs], store, how))
+        with open_events(store).connection() as connection:
+            for step, function in STEPS.items():
+                told(step, events, partial(function, connection))
+    answer.put(told("whole scan", events, partial(scan, [logs], folder / "scan", how)))
 
 
 def main(arguments: list[str]) -> None:
-    how = Intake(b"a key of the benchmark", processes=2)
-    for events in [int(one) for one in arguments if one != "--scan"] or [1_000_000]:
+    processes = get_context("spawn")
+    took: dict[int, float] = {}
+    for events in sorted(int(one) for one in arguments if one != "--scan") or [1_000_000]:
         with tempfile.TemporaryDirectory() as name:
-            (folder := Path(name, "logs")).mkdir()
-            write(folder, events)
-            if "--scan" not in arguments:
-                store = Path(name, "events")
-                told("reading", events, partial(ingest, [folder], store, how))
-                with open_events(store).connection() as connection:
-                    for step, function in STEPS.items():
-                        told(step, events, partial(function, connection))
-            told("whole scan", events, partial(scan, [folder], Path(name, "scan"), how))
+            folder = Path(name)
+            (folder / "logs").mkdir()
+            answer: Queue[float] = processes.Queue()
+            in_process(processes.Process(target=write, args=(folder / "logs", events)))
+            in_process(processes.Process(target=measured, args=(events, folder, "--scan" not in arguments, answer)))
+            took[events] = answer.get()
+    least = min(took)
+    for events in [one for one in took if one > least]:
+        ratio = took[events] / (took[least] * events / least)
+        print(f"{events:>12,} events: {ratio:.2f} times what is in proportion to {least:,}")
+
+
+def in_process(one: SpawnProcess) -> None:
+    """Run it to its end, so that its memory is its own."""
+    one.start()
+    one.join()
+    if one.exitcode:
+        raise SystemExit(one.exitcode)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def contents(
 
 
 _FILLING: Final = """
-    SELECT id, sum(times)::BIGINT FROM ends JOIN case_members USING (account)
+    SELECT id, count(*) FROM ends JOIN case_members USING (account)
     WHERE EXISTS (
       SELECT 1 FROM case_templates WHERE case_templates.id = case_members.id AND template IN (begins, ends)
     ) GROUP BY id

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from potstill.guard.evidence.names import name_accounts
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -15,28 +17,27 @@ def hours(connection: "DuckDBPyConnection") -> pa.Table:
     ratio, `longest_idle_h` the longest run without one, `hours_of_day` how many of the 24 (UTC) have events, and
     `hour_entropy_bits` how evenly: log2(24) = 4.58 where all hours have as many.
     """
+    name_accounts(connection)
     return connection.sql(
         """
         WITH busy AS (
-          SELECT account, date_trunc('hour', time) AS hour, count(*) AS events FROM events
-          WHERE account IS NOT NULL AND time IS NOT NULL GROUP BY ALL
+          SELECT account::account_name AS account, (epoch_us(time) // 3600000000)::INTEGER AS h, count(*) AS events
+          FROM events WHERE account IS NOT NULL AND time IS NOT NULL GROUP BY ALL
         ), gaps AS (
-          SELECT account, epoch(hour) / 3600 AS h,
-            lag(epoch(hour) / 3600) OVER (PARTITION BY account ORDER BY hour) AS before
-          FROM busy
+          SELECT account, h, lag(h) OVER (PARTITION BY account ORDER BY h) AS before FROM busy
         ), spans AS (
           SELECT account, (max(h) - min(h) + 1)::BIGINT AS span_h, count(*) AS active_h,
             coalesce(max(h - before - 1), 0)::BIGINT AS longest_idle_h FROM gaps GROUP BY account
         ), day AS (
-          SELECT account, extract(hour FROM hour) AS hour, sum(events) AS events FROM busy GROUP BY ALL
+          SELECT account, h % 24 AS hour, sum(events) AS events FROM busy GROUP BY ALL
         ), shares AS (
           SELECT account, events / sum(events) OVER (PARTITION BY account) AS share FROM day
         ), evenness AS (
           SELECT account, count(*) AS hours_of_day, greatest(-sum(share * log2(share)), 0) AS hour_entropy_bits
           FROM shares GROUP BY account
         )
-        SELECT account, span_h, active_h, active_h / span_h AS active_share, longest_idle_h, hours_of_day,
-          hour_entropy_bits
+        SELECT account::VARCHAR AS account, span_h, active_h, active_h / span_h AS active_share, longest_idle_h,
+          hours_of_day, hour_entropy_bits
         FROM spans JOIN evenness USING (account) ORDER BY account
         """
     ).to_arrow_table()

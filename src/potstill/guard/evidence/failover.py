@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from potstill.guard.evidence.links import Link
+from potstill.guard.evidence.names import name_accounts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -16,6 +17,7 @@ def failover_links(connection: "DuckDBPyConnection", within_s: int = 1_800, idle
     in the log's first day, when all begin. The strength is how many times more begin than the day around would put into
     that time, in bits; below 1 there is no link. `events` is the number of accounts that began.
     """
+    name_accounts(connection)
     rows = connection.execute(
         """
         WITH refused AS (SELECT DISTINCT account FROM events WHERE status IN (401, 402, 403, 429)),
@@ -32,12 +34,12 @@ def failover_links(connection: "DuckDBPyConnection", within_s: int = 1_800, idle
           GROUP BY account, date_trunc('day', time)
         ), began AS (
           SELECT account, minute, lag(minute) OVER (PARTITION BY account ORDER BY minute) AS before FROM (
-            SELECT DISTINCT account, epoch_us(time) // 60000000 AS minute FROM events
-            WHERE account IS NOT NULL AND time IS NOT NULL AND coalesce(status < 400, true)
+            SELECT DISTINCT account::account_name AS account, (epoch_us(time) // 60000000)::INTEGER AS minute
+            FROM events WHERE account IS NOT NULL AND time IS NOT NULL AND coalesce(status < 400, true)
               AND (SELECT count(*) FROM blocks) > 0
           )
         ), starts AS (
-          SELECT account, minute FROM began
+          SELECT account::VARCHAR AS account, minute FROM began
           WHERE (before IS NULL OR minute - before >= $idle * 60)
             AND minute >= (SELECT min(minute) + 1440 FROM began)
         ), near AS (

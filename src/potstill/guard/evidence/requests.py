@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from potstill.guard.evidence.names import name_accounts
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -41,16 +43,17 @@ def one_shot(connection: "DuckDBPyConnection") -> pa.Table:
     `single_prompt_share` requests whose prompt the account sent once; `single_turn_share` conversations of one request.
     Null where no event of the account has the field.
     """
+    name_accounts(connection)
     return connection.sql(
         """
         WITH prompts AS (
-          SELECT account, hash(prompt) AS prompt, count(*) AS times FROM events
+          SELECT account::account_name AS account, hash(prompt) AS prompt, count(*) AS times FROM events
           WHERE account IS NOT NULL AND prompt IS NOT NULL GROUP BY ALL
         ), conversations AS (
-          SELECT account, conversation, count(*) AS times FROM events
+          SELECT account::account_name AS account, hash(conversation) AS conversation, count(*) AS times FROM events
           WHERE account IS NOT NULL AND conversation IS NOT NULL GROUP BY ALL
-        ), accounts AS (SELECT DISTINCT account FROM events WHERE account IS NOT NULL)
-        SELECT account, single_prompt_share, single_turn_share FROM accounts
+        ), accounts AS (SELECT DISTINCT account::account_name AS account FROM events WHERE account IS NOT NULL)
+        SELECT account::VARCHAR AS account, single_prompt_share, single_turn_share FROM accounts
         LEFT JOIN (
           SELECT account, count(*) FILTER (WHERE times = 1) / sum(times) AS single_prompt_share
           FROM prompts GROUP BY account

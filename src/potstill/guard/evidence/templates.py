@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from potstill.guard.evidence.links import Link, rarity_bits
+from potstill.guard.evidence.names import name_accounts
 from potstill.texts.near_duplicates import NearDuplicates
 
 if TYPE_CHECKING:
@@ -50,16 +51,18 @@ def ends_of(columns: str, source: str) -> str:
 
 
 def _masked(connection: "DuckDBPyConnection") -> None:
-    """The table `ends` of this connection: account, number of the beginning and of the end, and prompts with both.
+    """The table `ends` of this connection: account, numbers of beginning and end, a row a prompt with both.
 
-    Masking takes most of the time of all evidence, so it is done once a connection; texts are not kept.
+    Masking takes most of the time of all evidence, so it is done once a connection; texts are not kept. A row is 18
+    bytes.
     """
+    name_accounts(connection)
     connection.execute(
         f"""
         CREATE TEMP TABLE IF NOT EXISTS ends AS
-        SELECT account, CASE WHEN first <> '' THEN hash(first) END AS begins,
-          CASE WHEN last <> '' THEN hash(last) END AS ends, count(*) AS times
-        FROM ({ends_of("account", "events WHERE account IS NOT NULL AND prompt IS NOT NULL")}) GROUP BY ALL
+        SELECT account::account_name AS account, CASE WHEN first <> '' THEN hash(first) END AS begins,
+          CASE WHEN last <> '' THEN hash(last) END AS ends
+        FROM ({ends_of("account", "events WHERE account IS NOT NULL AND prompt IS NOT NULL")})
         """,
         {"slots": SLOTS},
     )
@@ -74,23 +77,25 @@ def template_links(connection: "DuckDBPyConnection", least: int = 5) -> list[Lin
     masked; prompts of fewer words have none. The value is the template's number, and says nothing of its words.
     """
     _masked(connection)
-    rows = connection.execute(
-        """
-        WITH seen AS (
-          SELECT 'begins' AS side, begins AS template, account, times FROM ends
-          UNION ALL SELECT 'ends', ends, account, times FROM ends WHERE ends IS NOT NULL
-        ), pairs AS (
-          SELECT side, template, account, sum(times) AS events FROM seen GROUP BY ALL HAVING sum(times) >= $least
-        )
-        SELECT template, list(account ORDER BY account), sum(events)::BIGINT,
-          (SELECT count(DISTINCT account) FROM events WHERE prompt IS NOT NULL)
-        FROM pairs GROUP BY side, template HAVING count(*) > 1 ORDER BY count(*), template, side
-        """,
-        {"least": least},
-    ).fetchall()
+    total = _with_prompts(connection)
+    rows = [
+        (len(accounts), template, side, accounts, events)
+        for side in ("begins", "ends")  # one after the other, in half of the memory
+        for template, accounts, events in connection.execute(
+            f"""
+            WITH pairs AS (
+              SELECT {side} AS template, account, count(*) AS events FROM ends WHERE {side} IS NOT NULL
+              GROUP BY ALL HAVING count(*) >= $least
+            )
+            SELECT template, list(account ORDER BY account), sum(events)::BIGINT FROM pairs
+            GROUP BY template HAVING count(*) > 1
+            """,
+            {"least": least},
+        ).fetchall()
+    ]
     return [
-        Link("templates", tuple(accounts), f"{template:016x}", events, strength_bits=rarity_bits(len(accounts), total))
-        for template, accounts, events, total in rows
+        Link("templates", tuple(accounts), f"{template:016x}", events, strength_bits=rarity_bits(count, total))
+        for count, template, _, accounts, events in sorted(rows)
     ]
 
 
@@ -103,20 +108,17 @@ def template_use(connection: "DuckDBPyConnection") -> pa.Table:
     _masked(connection)
     return connection.sql(
         """
-        WITH beginnings AS (
-          SELECT account, begins, sum(times) AS times FROM ends GROUP BY account, begins
-        ), endings AS (
-          SELECT account, ends, sum(times) AS times FROM ends WHERE ends IS NOT NULL GROUP BY account, ends
-        ), most AS (
+        WITH totals AS (SELECT account, count(*) AS total FROM ends GROUP BY account),
+        endings AS (
           SELECT account, max(times) AS most FROM (
-            SELECT account, times FROM beginnings UNION ALL SELECT account, times FROM endings
+            SELECT account, count(*) AS times FROM ends WHERE ends IS NOT NULL GROUP BY account, ends
           ) GROUP BY account
-        ), shares AS (
-          SELECT account, times, sum(times) OVER (PARTITION BY account) AS total FROM beginnings
         )
-        SELECT account, any_value(total)::BIGINT AS templated, any_value(most) / any_value(total) AS top_template_share,
+        SELECT account::VARCHAR AS account, any_value(total) AS templated,
+          greatest(max(times), coalesce(any_value(endings.most), 0)) / any_value(total) AS top_template_share,
           greatest(-sum(times / total * log2(times / total)), 0) AS template_entropy_bits
-        FROM shares JOIN most USING (account) GROUP BY account ORDER BY account
+        FROM (SELECT account, count(*) AS times FROM ends GROUP BY account, begins)
+        JOIN totals USING (account) LEFT JOIN endings USING (account) GROUP BY account ORDER BY account
         """
     ).to_arrow_table()
 
@@ -129,16 +131,24 @@ def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10,
     Memory is some 3 KB for each. `threshold` is the least Jaccard similarity of 5-character shingles to
     the group's first prompt.
     """
-    every = connection.execute("SELECT count(DISTINCT account) FROM events WHERE prompt IS NOT NULL").fetchone()
-    each = max(min(an_account, _LOOKED_AT // max(int(every[0]) if every else 0, 1)), min(an_account, 3))
+    name_accounts(connection)
+    each = max(min(an_account, _LOOKED_AT // max(_with_prompts(connection), 1)), min(an_account, 3))
+    # Numbers are chosen first, and texts read again for those alone: all texts at once would fill any memory.
     rows = connection.execute(
         """
-        SELECT account, unnest(min_by(DISTINCT said, number, ?)) FROM (
-          SELECT account, left(prompt, 4000) AS said, hash(prompt) AS number FROM events
+        WITH chosen AS MATERIALIZED (
+          SELECT account, unnest(min(number, $each)) AS number FROM (
+            SELECT DISTINCT account::account_name AS account, hash(prompt) AS number FROM events
+            WHERE account IS NOT NULL AND prompt IS NOT NULL
+          ) GROUP BY account
+        ), sent AS (
+          SELECT account::account_name AS account, hash(prompt) AS number, left(prompt, 4000) AS said FROM events
           WHERE account IS NOT NULL AND prompt IS NOT NULL
-        ) GROUP BY account ORDER BY ALL
+        )
+        SELECT account, min(said) AS said FROM sent SEMI JOIN chosen USING (account, number)
+        GROUP BY account, number ORDER BY account, said
         """,
-        [each],
+        {"each": each},
     )
     seen = NearDuplicates(threshold)
     groups: dict[str, list[str]] = {}
@@ -153,3 +163,9 @@ def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10,
         if len(set(accounts)) > 1
     ]
     return sorted(found, key=lambda link: (len(link.accounts), link.accounts))
+
+
+def _with_prompts(connection: "DuckDBPyConnection") -> int:
+    """How many accounts sent any prompt."""
+    row = connection.execute("SELECT count(DISTINCT account) FROM events WHERE prompt IS NOT NULL").fetchone()
+    return int(row[0]) if row else 0
