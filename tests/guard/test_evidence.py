@@ -13,6 +13,7 @@ import pytest
 from guard import planted
 from guard.logs import jsonl, stored
 from guard.planted import CAMPAIGN, HONEST, MEMBERS, START, named
+from potstill.guard.evidence import coactivation
 from potstill.guard.evidence.accounts import account_features, account_links
 from potstill.guard.evidence.changes import own_history, plan_use, release_shift
 from potstill.guard.evidence.coactivation import coactive_pairs
@@ -124,6 +125,15 @@ def test_only_the_campaign_acts_in_the_same_minutes(traffic: "DuckDBPyConnection
     assert all(link.similarity is not None and link.similarity > 0.4 for link in pairs)
 
 
+def test_comparing_a_few_accounts_at_a_time_finds_the_same_pairs(
+    traffic: "DuckDBPyConnection", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = coactive_pairs(traffic)
+    for name in ("_BLOCK", "_PAIRS_AT_ONCE"):
+        monkeypatch.setattr(coactivation, name, 2)
+    assert coactive_pairs(traffic) == at_once
+
+
 def test_a_launch_day_and_office_hours_make_no_pair(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     rows = []
@@ -178,6 +188,14 @@ def test_near_duplicates_across_accounts(tmp_path: Path) -> None:
         (link,) = near_duplicate_links(connection)
     assert link.accounts == tuple(sorted((named("a"), named("b"))))
     assert link.similarity == 0.8
+
+
+def test_a_prompt_that_an_account_sends_again_is_looked_at_once(tmp_path: Path) -> None:
+    text = "Write a short story about a lighthouse keeper who finds a letter in a bottle and answers it every year"
+    rows = [{"account": name, "prompt": text} for name in "abb" * 5]
+    with events(tmp_path, rows) as connection:
+        (link,) = near_duplicate_links(connection, an_account=2)
+    assert link.events == 2
 
 
 SAID = {
