@@ -3,10 +3,8 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +15,7 @@ from potstill.exchanges import Unreadable
 from potstill.exchanges.record import RowFault
 from potstill.guard.columns import cleaned_columns
 from potstill.guard.forms import Form, files_of, form_of
+from potstill.guard.processes import process_pool
 from potstill.guard.pseudonyms import Pseudonyms
 from potstill.guard.reading import read_batches, read_events
 from potstill.guard.row import Cleaner, Noted
@@ -89,7 +88,7 @@ def _each(files: Sequence[tuple[Path, Form]], folder: Path, how: Intake) -> Iter
     if how.processes < 2 or len(jobs) < 2:
         yield from map(_read_file, jobs)
         return
-    with ProcessPoolExecutor(min(how.processes, len(jobs)), mp_context=get_context("spawn")) as pool:
+    with process_pool(min(how.processes, len(jobs))) as pool:
         yield from pool.map(_read_file, jobs)
 
 
