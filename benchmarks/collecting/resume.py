@@ -31,9 +31,9 @@ class Noting(Endpoint):
 
     first_s: float | None = None
 
-    async def ask(self, body: Mapping[str, Any]) -> Any:
+    async def ask(self, body: Mapping[str, Any], spelled: bytes | None = None) -> Any:
         self.first_s = self.first_s or time.time()
-        return await super().ask(body)
+        return await super().ask(body, spelled)
 
 
 def resumed(rows: int) -> dict[str, float]:
@@ -67,7 +67,7 @@ def columns(prompt: Prompt) -> dict[str, str]:
 class Unsent(Endpoint):
     """Adds the requests to the journal and stops before the first is sent."""
 
-    async def ask(self, body: Mapping[str, Any]) -> Any:
+    async def ask(self, body: Mapping[str, Any], spelled: bytes | None = None) -> Any:
         raise KeyboardInterrupt
 
 

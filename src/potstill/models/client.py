@@ -17,6 +17,7 @@ from potstill import config
 from potstill.errors import RecipeError
 from potstill.models.chat_completion import error_in, in_words
 from potstill.models.deadline import Deadline
+from potstill.models.posting import Posted, Poster
 from potstill.models.route import Route, route_to
 
 TEACHER = "teacher.endpoint"
@@ -53,12 +54,13 @@ class Client:
         self._spellings = _spellings(self._key) if self._key else ()
         self.host = urlsplit(section.base_url).hostname
         self.route = route_to(section) if route is None else route
-        self._addresses: dict[str, str] = {}
+        self._posters: dict[str, Poster] = {}
         self._reached = False  # a route that has worked once is worth waiting for
         self._deadline = Deadline(section.timeout_s)
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
+        self._posters.clear()  # they belong to a session
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._session = aiohttp.ClientSession(
             headers=headers | {"Accept": "application/json"},
@@ -87,48 +89,48 @@ class Client:
 
     async def exchange(self, path: str, body: Mapping[str, Any] | bytes) -> tuple[Any, str]:
         """The decoded JSON and the text that it was decoded from, without the key; see `post`. Bytes are JSON."""
-        response, text = await self._send(path, body)
+        posted, text = await self._send(path, body)
         try:
             data = json.loads(text)
         except (ValueError, RecursionError):
             raise Retry(f"not JSON: {in_words(text)}") from None
         code, _ = error_in(data)
         if code is not None:  # some routers report a failure in a reply of status 200
-            raise self._refused(code, response.headers, text)
+            raise self._refused(code, posted.headers, text)
         return data, text
 
     async def tell(self, path: str, body: Mapping[str, Any]) -> None:
         """Send a command whose reply says nothing beyond its status; see `post`."""
         await self._send(path, body)
 
-    async def _send(self, path: str, body: Mapping[str, Any] | bytes) -> tuple[aiohttp.ClientResponse, str]:
+    async def _send(self, path: str, body: Mapping[str, Any] | bytes) -> tuple[Posted, str]:
         spelled = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = aiohttp.BytesPayload(spelled, content_type="application/json")
+        poster = self._posters.get(path)
+        if poster is None:
+            poster = self._posters[path] = Poster(self._session, self._address(path))
         try:
-            address = self._addresses.get(path) or self._address(path)
             with self._deadline:
-                async with self._session.post(address, data=sent, allow_redirects=False) as response:
-                    text = self._strike((await response.read()).decode(errors="replace"))  # JSON is UTF-8
+                posted = await poster.post(spelled)
         except TimeoutError:
             raise Retry(f"no answer within {self._section.timeout_s:g} s", overloaded=True) from None
         except aiohttp.ClientError as error:
             raise self._unreached(error) from None
+        text = self._strike(posted.content.decode(errors="replace"))  # JSON is UTF-8
         self._reached = True
-        self.route.heard(response.headers)
-        if response.status != 200:
-            raise self._refused(response.status, response.headers, text)
-        if text.lstrip()[:1] == "<" or response.content_type == "text/html":
+        self.route.heard(posted.headers)
+        if posted.status != 200:
+            raise self._refused(posted.status, posted.headers, text)
+        kind = posted.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if text.lstrip()[:1] == "<" or kind == "text/html":
             raise Fatal(f"{self.where}: answers with a web page; base_url must lead to the API (often it ends in /v1)")
-        return response, text
+        return posted, text
 
     def _address(self, path: str) -> str:
         parts = urlsplit(self._section.base_url)
         base = parts.path.rstrip("/")
         if path.startswith("/"):
             base = base.removesuffix("/v1")
-        address = urlunsplit(parts._replace(path=f"{base}/{path.removeprefix('/')}"))
-        self._addresses[path] = address
-        return address
+        return urlunsplit(parts._replace(path=f"{base}/{path.removeprefix('/')}"))
 
     def _refused(self, status: int, headers: Mapping[str, str], text: str) -> Exception:
         """What an HTTP status means for this request and for the route."""

@@ -99,7 +99,7 @@ def estimated_tokens(body: Mapping[str, Any]) -> float:
 
 def read_quotas(headers: Mapping[str, str]) -> dict[str, Quota]:
     """What reply headers say is left of "requests" and "tokens", in the spellings of OpenAI, Anthropic and the IETF."""
-    told = {name.lower(): value for name, value in headers.items() if "ratelimit" in name.lower()}
+    told = {lower: value for name, value in headers.items() if "ratelimit" in (lower := name.lower())}
     found: dict[str, Quota] = {}
     if not told:
         return found
