@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.answers import Answer
-from potstill.config import Recipe, recipe_from
+from potstill.config import Recipe, read_accept, recipe_from
 from potstill.errors import RecipeError
+from potstill.evaluate.decision import decide_asked
 from potstill.evaluate.judging import PAIRS, Judged, judge_models
 from potstill.evaluate.judging.labels import read_rows
 from potstill.evaluate.judging.questions import CRITERIA, Pair, pair_questions
@@ -172,6 +173,14 @@ def test_a_judge_that_says_nothing_but_nonsense_gives_no_figure_but_that(tmp_pat
     low = found.figures["judge.unusable"].low
     assert low is not None
     assert 0.8 < low < 1  # twenty-five prompts show no certainty
+    asked = read_accept({"judge.win_rate": ">= 0.4"}, (), ("judge.win_rate",))
+    decision = decide_asked(found.figures, asked, (), ("judge.win_rate",), unmeasured=found.unmeasured)
+    assert decision["word"] == "inconclusive"
+    assert decision["reason"] == (
+        "judged win rate was not measured: 50 of the judges' 50 replies end without the verdict or score asked for"
+    )
+    controlled = "0 prompts with a verdict, and a curve takes 20"
+    assert found.unmeasured["length_controlled_win_rate"] == controlled
     assert found.facts["bounds"] == [0, 1]
 
 

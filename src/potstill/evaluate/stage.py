@@ -81,9 +81,11 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     lm_eval = measure_lm_eval(recipe.evaluate, homes["student"], teacher_folders.get(FIRST), reporter)
     figures |= lm_eval.figures if lm_eval is not None else {}
     judged = None
+    unmeasured: dict[str, str] = {}
     if recipe.evaluate.judge is not None:
         judged = judge_models(recipe, folder, held.answers, answers, ask_judge, reporter)
         figures |= judged.figures
+        unmeasured |= judged.unmeasured
     probed = probe_run(recipe, folder, held.answers, subjects["student"].answers, student, teacher, reporter)
     figures |= probed.figures
     reporter.say("timing teacher and student in turn")
@@ -100,8 +102,8 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     slices = slices_of(scores, recipe.evaluate.seed)
     rows = slice_rows(scores, slices, recipe.evaluate)
     shown = _shown(held, subjects, task)
-    metrics, unmeasured = recipe.evaluate.task_metrics, dict.fromkeys(AGAIN, str(agreement.facts.get("reason", "")))
-    asked = (recipe.asked, metrics, recipe.evaluate.judged)
+    unmeasured |= dict.fromkeys(AGAIN, str(agreement.facts.get("reason", "")))
+    asked = (recipe.asked, recipe.evaluate.task_metrics, recipe.evaluate.judged)
     decision = decide_asked(figures, *asked, slices=rows, unmeasured=unmeasured)
     evaluation = {
         "name": recipe.name,

@@ -36,6 +36,18 @@ class Judged:
     facts: dict[str, Any]
     files: tuple[str, ...]
 
+    @property
+    def unmeasured(self) -> dict[str, str]:
+        """Why figures are not there, by metric: what the decision says where one is asked for."""
+        silent = sum(one["replies"] for judge in self.facts["judges"] for one in judge["unusable"])
+        replies = sum(judge["replies"] for judge in self.facts["judges"])
+        why = f"{silent:,} of the judges' {replies:,} replies end without the verdict or score asked for"
+        declined = self.facts.get("length", {}).get("declined")
+        return {
+            **(dict.fromkeys(("win_rate", "rubric_score"), why) if silent else {}),
+            **({"length_controlled_win_rate": declined} if declined else {}),
+        }
+
 
 def judge_models(
     recipe: Recipe, folder: Path, held: Sequence[Answer], answered: Mapping[str, Sequence[str]],
