@@ -74,6 +74,8 @@ def listed(call: Call, per_answer: int = 4, usage: Any = (12, 5)) -> Step:
         ("no list at all", []),
         ("", []),
         ("1. In 1995. what happened?", ["In 1995. what happened?"]),
+        ("7. reminder\n8.\n\n*The original prompt* was reworded.", ["reminder"]),
+        ("1.\nWhat is rain?\n2.\nWhat is snow?", ["What is rain?", "What is snow?"]),
     ],
 )
 def test_items_of_a_list(text: str, items: list[str]) -> None:
@@ -121,9 +123,12 @@ def test_what_is_known_reworded_too_long_or_there_twice_is_left_out(tmp_path: Pa
         "1. Explain a kettle to a child.\n2. explain a KETTLE to a child!\n"
         f"3. {SKY}?\n4. {SKY}, please?\n5. " + "word " * 21 + "\n6. ???"
     )
-    found = take_new(section, growth, prompts, [Written(question, "k" * 64, text, True)], "big")
-    assert [one.messages[-1].content for one in found] == [f"{SKY}?"]
-    (one,) = found
+    junk = Written(question, "j" * 64, "While I can do this, I'm starting over.", True)
+    found = take_new(section, growth, prompts, [Written(question, "k" * 64, text, True), junk], "big")
+    assert [one.messages[-1].content for one in found.prompts] == [f"{SKY}?"]
+    assert found.left_out == {"repeated": 2, "too_long": 1, "no_words": 1, "alike": 1}
+    assert found.without_list == 1
+    (one,) = found.prompts
     assert one.messages[0].content == "Be brief."
     assert one.split == "train"
     assert one.grown is not None
@@ -133,7 +138,8 @@ def test_what_is_known_reworded_too_long_or_there_twice_is_left_out(tmp_path: Pa
 def test_grown_prompts_keep_their_lineage_in_the_table(tmp_path: Path) -> None:
     section, prompts = train_prompts(tmp_path)
     (question,) = requests_of_round(section, Growth(to=50), prompts, [], 0, 1)
-    grown = take_new(section, Growth(to=50), prompts, [Written(question, "k", "1. Why is the sky blue?", True)], "big")
+    blue = Written(question, "k", "1. Why is the sky blue?", True)
+    grown = take_new(section, Growth(to=50), prompts, [blue], "big").prompts
     write_prompts([*prompts, *grown], tmp_path / "with.parquet")
     assert read_prompts(tmp_path / "with.parquet") == [*prompts, *grown]
     write_prompts(prompts, tmp_path / "without.parquet")
@@ -194,6 +200,9 @@ def test_a_model_that_repeats_itself_ends_it(tmp_path: Path) -> None:
     assert len(more.prompts) == len(found.prompts) + 1
     assert facts["growth_rounds"] == 1
     assert any("ends with" in line for line in said)
+    requests = facts["growth_requests"]
+    assert facts["growth_left_out"] == {"repeated": requests - 1}
+    assert f"prompts.grow: round 1: {requests} requests, 1 new prompt, {requests - 1} that repeat another" in said
 
 
 def test_without_a_clearance_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

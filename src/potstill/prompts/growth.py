@@ -6,7 +6,8 @@ what is written is never held out, so that the evaluation stays one on the sourc
 
 import random
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from potstill.config import Growth, Prompts
@@ -20,7 +21,8 @@ _INSTRUCTION = (
     "and repeat or reword none. Answer with a numbered list of the prompts and nothing else."
 )
 _WRITTEN_SHARE = 4  # of the prompts shown, one in four may be a written one, as in the paper
-_ITEM = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*•])[ \t]+", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*•])(?:[ \t]+|$)", re.MULTILINE)
+_NOTHING = re.compile(r"[ \t]*\n[ \t]*\n")  # behind a number that the list ends with, before what is said about it
 _FENCE = re.compile(r"^```.*$", re.MULTILINE)
 
 
@@ -40,6 +42,15 @@ class Written:
     key: str
     text: str
     whole: bool  # False where it was cut short
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The new prompts of a round, and what became of the rest: numbers of items by why they were left out."""
+
+    prompts: tuple[Prompt, ...]
+    left_out: Mapping[str, int]
+    without_list: int  # answers that held no item
 
 
 def requests_of_round(
@@ -69,7 +80,7 @@ def requests_of_round(
 def read_list(text: str, *, whole: bool) -> list[str]:
     """The items of a numbered or bulleted list; an item goes on until the next. Not `whole`: the last was cut short."""
     parts = _ITEM.split(_FENCE.sub("", text))[1:]
-    items = [part.strip().strip('"“”').strip() for part in parts]
+    items = ["" if _NOTHING.match(part) else part.strip().strip('"“”').strip() for part in parts]
     if not whole and items:
         items.pop()
     return [one for one in items if one]
@@ -77,25 +88,38 @@ def read_list(text: str, *, whole: bool) -> list[str]:
 
 def take_new(
     section: Prompts, growth: Growth, known: Sequence[Prompt], answers: Sequence[Written], model: str
-) -> list[Prompt]:
+) -> Taken:
     """Of what the model wrote, the prompts that say something new, in order.
 
-    Left out are those that are longer than the recipe allows, that equal or resemble a known prompt, and that resemble
-    an earlier one of these.
+    Left out are those that have no word or more than the recipe allows, that repeat a known prompt or an earlier one of
+    these, and that resemble one.
     """
     candidates: list[Prompt] = []
+    left_out: Counter[str] = Counter()
+    without_list = 0
     seen = {plain_text(own_words(one, section)) for one in known}
     for answer in answers:
-        for place, item in enumerate(read_list(answer.text, whole=answer.whole), start=1):
+        items = read_list(answer.text, whole=answer.whole)
+        without_list += not items
+        for place, item in enumerate(items, start=1):
             plain = plain_text(item)
-            if plain in seen or not 0 < len(words(item)) <= growth.max_words:
+            if fault := _fault(item, growth) or ("repeated" if plain in seen else ""):
+                left_out[fault] += 1
                 continue
             seen.add(plain)
             messages = conversation(item, section)
             source = f"grown/answers.sqlite: request {answer.key[:12]}, item {place}"
             grown = Grown(model, answer.key, answer.request.parents)
             candidates.append(Prompt(messages, "train", source, prompt_hash(messages), grown=grown))
-    return _unlike([own_words(one, section) for one in known], candidates, section)
+    kept = _unlike([own_words(one, section) for one in known], candidates, section)
+    left_out["alike"] += len(candidates) - len(kept)
+    return Taken(tuple(kept), {name: number for name, number in left_out.items() if number}, without_list)
+
+
+def _fault(item: str, growth: Growth) -> str:
+    """Why an item is no prompt whatever else there is; empty for one that may be."""
+    count = len(words(item))
+    return "" if 0 < count <= growth.max_words else "too_long" if count else "no_words"
 
 
 def _unlike(known: Sequence[str], candidates: Sequence[Prompt], section: Prompts) -> list[Prompt]:

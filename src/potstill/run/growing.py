@@ -1,6 +1,7 @@
 """Grows a run's prompts: asks a model for more of their kind, round by round, until there are enough or no new ones."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from potstill.config import Collect, Growth, NoSignals, Recipe, Teacher
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Reporter
 from potstill.prompts import PromptSet
-from potstill.prompts.growth import Request, Written, requests_of_round, take_new
+from potstill.prompts.growth import Request, Taken, Written, requests_of_round, take_new
 from potstill.records import Prompt
 from potstill.store.journal import Journal
 from potstill.store.scores import GROWN, write_prices
@@ -19,6 +20,10 @@ from potstill.store.scores import GROWN, write_prices
 # A journal of its own, so that a kill or a larger `to` asks nothing twice.
 OUTPUTS = tuple(f"{GROWN}/{name}" for name in ("answers.sqlite", "answers.parquet", "prices.json"))
 _MOST_A_ROUND = 256
+_LEFT_OUT = {
+    "no_words": "without a word", "too_long": "over prompts.grow.max_words", "repeated": "that repeat another",
+    "alike": "much like another",
+}  # fmt: skip
 _DRY = 0.05  # a round in which fewer of the wanted prompts are new is the last
 
 
@@ -48,24 +53,31 @@ def grow(
     write_prices(place, writer.teacher.endpoint.price_per_million if writer.teacher.endpoint else None)
     written: list[Prompt] = []
     asked: list[Request] = []
-    rounds = 0
+    rounds = without_list = 0
+    left_out: Counter[str] = Counter()
     withdrawn = found.withdrawn.hashes if found.withdrawn is not None else ()
     while (missing := growth.to - len(found.prompts) - len(written)) > 0:
         count = min(_MOST_A_ROUND, math.ceil(missing / growth.wanted))
         questions = requests_of_round(recipe.prompts, growth, seeds, written, rounds, count)
         asked += questions
         answers = _ask(writer, asked, questions, place, reporter)
-        new = take_new(recipe.prompts, growth, [*found.prompts, *written], answers, _name(writer.teacher))
-        new = [one for one in new if one.hash not in withdrawn][:missing]
+        taken = take_new(recipe.prompts, growth, [*found.prompts, *written], answers, _name(writer.teacher))
+        new = [one for one in taken.prompts if one.hash not in withdrawn][:missing]
         written += new
         rounds += 1
+        left_out.update(taken.left_out)
+        without_list += taken.without_list
+        reporter.say(f"prompts.grow: round {rounds}: {_told(len(questions), len(new), taken)}")
         if len(new) < _DRY * count * growth.wanted:
             reporter.say(
                 f"prompts.grow: of {count * growth.wanted:,} prompts wanted in round {rounds} {len(new):,} came and "
                 f"were new, so it ends with {len(found.prompts) + len(written):,} of {growth.to:,}"
             )
             break
-    facts = {"grown": len(written), "growth_requests": len(asked), "growth_rounds": rounds}
+    facts = {
+        "grown": len(written), "growth_requests": len(asked), "growth_rounds": rounds,
+        "growth_left_out": dict(left_out), "growth_without_list": without_list,
+    }  # fmt: skip
     return replace(found, prompts=(*found.prompts, *written)), facts, frozenset(one.prompt.hash for one in asked)
 
 
@@ -80,6 +92,13 @@ def describe_growth(recipe: Recipe, prompts: int) -> str:
         f"from {prompts:,} to {growth.to:,} prompts, written by {who} in {requests:,} requests or more, before the "
         "first is answered; what stands below is for the source's own prompts"
     )
+
+
+def _told(requests: int, new: int, taken: Taken) -> str:
+    """A round in words."""
+    why = "".join(f", {number:,} {_LEFT_OUT[name]}" for name, number in taken.left_out.items())
+    silent = f"; {taken.without_list:,} answers held no list" if taken.without_list else ""
+    return f"{requests:,} requests, {new:,} new prompt{'' if new == 1 else 's'}{why}{silent}"
 
 
 def _ask(
