@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from scipy.sparse import csr_array
 
 from guard import crowd
@@ -23,14 +24,24 @@ CLASS, CARD, CHANCE = tuple(range(12)), tuple(range(12, 18)), (18, 19)
 QUICK = How(permutations=9_999)
 
 
-def test_a_template_of_more_than_a_twentieth_of_all_joins_a_campaign_of_many_cards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("others", [90, 48])  # so that the template is a fifth's, and three in ten customers'
+def test_a_template_of_more_than_a_twentieth_of_all_joins_a_campaign_of_many_cards(tmp_path: Path, others: int) -> None:
     rng = random.Random(5)
-    rows = [*crowd.customers(rng, 90, 25), *crowd.large_campaign(rng), *crowd.hard_negative("reseller", rng)]
+    rows = [*crowd.customers(rng, others, 25), *crowd.large_campaign(rng), *crowd.hard_negative("reseller", rng)]
     found = scan([jsonl(tmp_path / "log.jsonl", rows)], tmp_path / "out", Intake(KEY), QUICK)
     (case,) = [one for one in found.cases if one.outcome == "evidence"]
     names = Pseudonyms(KEY)
     assert case.accounts == tuple(sorted(names.of("account", f"large-{number}") for number in range(24)))
     assert {"payment", "content"} <= {one.family for one in case.evidence}
+
+
+def test_a_network_of_many_does_not_make_customers_who_act_together_one_owners(tmp_path: Path) -> None:
+    rows = crowd.routers_of_one_region(random.Random(5))
+    found = scan([jsonl(tmp_path / "log.jsonl", rows)], tmp_path / "out", Intake(KEY), QUICK)
+    assert not [one for one in found.cases if one.outcome == "evidence"]
+    (case,) = [one for one in found.cases if one.explained_by == "shared software"]
+    assert {"origin", "timing"} <= {one.family for one in case.evidence}
+    assert case.action == "watch"
 
 
 def gathered(members: tuple[int, ...]) -> tuple[Gathered, Finding]:
@@ -78,4 +89,10 @@ def test_where_half_of_a_group_show_a_second_kind_it_is_one_group() -> None:
 def test_a_group_without_a_second_kind_beyond_chance_has_nobody_in_it() -> None:
     made, finding = gathered((18, 19, *range(100, 150)))
     assert finding.p_value > QUICK.level
+    assert tied(finding, made, QUICK) == []
+
+
+def test_two_who_share_a_text_are_nobody_where_an_address_joined_three() -> None:
+    made, finding = gathered((*CHANCE, 100))
+    assert finding.p_value <= QUICK.level
     assert tied(finding, made, QUICK) == []

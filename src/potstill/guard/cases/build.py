@@ -16,7 +16,7 @@ from potstill.guard.cases.families import FAMILY_OF, TIES, Family, independent
 from potstill.guard.cases.findings import Finding, How
 from potstill.guard.cases.gathered import Gathered
 from potstill.guard.cases.permutation import Total
-from potstill.guard.cases.population import LEAST, compared
+from potstill.guard.cases.population import LEAST, Population, compared
 from potstill.guard.cases.showing import action_for, sentences, shown
 from potstill.guard.cases.staying import Tied, merged, tied
 from potstill.guard.evidence.links import Link
@@ -160,9 +160,22 @@ def _traits(
         frozenset(shown_by), p_conduct, None if single is None else 1 - single, median("hours_of_day"),
         median("events") or 0.0, float(np.median(everybody.features["events"])), wording,
         any(mine <= payer for payer in payers),
-        any(2 * len(shown_by.get(tie, ())) >= len(members) for tie in TIES),
+        any(2 * len(mine & _owned(tie, shown_by, group, everybody)) >= len(mine) for tie in TIES),
         any(link.kind == "failover" for link in group.links),
     )  # fmt: skip
+
+
+def _owned(tie: Family, shown_by: Mapping[Family, Sequence[int]], group: _Group, everybody: Population) -> set[str]:
+    """Members whom this tie says to have one owner: a place does so where half of those who come from it are members.
+
+    Any few customers who do the same come from some cloud region that many others use too.
+    """
+    shown = {everybody.names[at] for at in shown_by.get(tie, ())}
+    if tie != "origin":
+        return shown
+    mine = {everybody.names[at] for at in group.members}
+    places = [set(link.accounts) for link in group.links if FAMILY_OF[link.kind] == "origin"]
+    return shown & set().union(*(one for one in places if 2 * len(one & mine) >= len(one)))
 
 
 def _estimate(said: Contents, usage: _Usage) -> tuple[int, int | None]:

@@ -19,11 +19,12 @@ from potstill.guard.evidence.phrasing import phrases
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-LEAST_BITS: Final = 2.0  # of a link: what more than a quarter of all customers share joins nobody
+LEAST_BITS: Final = 2.0  # of a link: what more than a quarter of all customers share joins nobody, but for texts
 _SHARE: Final = 0.05  # of all customers in a group, at most; of few customers, twenty
-# What may join a larger group, up to LEAST_BITS: the same eight words or the same prompt come from one hand or one
+# What may join a larger group, up to half of all: the same eight words or the same prompt come from one hand or one
 # program, however many send them. A network or a day of sign-ups that many share says nothing.
 _SAME_TEXT: Final = ("templates", "near_duplicates")
+_TEXT_BITS: Final = 1.0
 ALIKE: Final = 0.2  # of two accounts' activity
 _PAIRS: Final = ("payment", "key", "near_duplicates", "templates", "coactivation", "failover")  # two are a group
 
@@ -66,10 +67,10 @@ def gather(connection: "DuckDBPyConnection") -> Gathered:
     links += _groups(pairs, everybody)
     count = len(everybody.names)
     most = max(_SHARE * count, 20)
-    rare = [link for link in links if _bits(link, count) >= LEAST_BITS]
-    usable = [link for link in rare if len(link.accounts) <= most or link.kind in _SAME_TEXT]
-    asked = [link for link in rare if len(link.accounts) <= most]
-    return Gathered(everybody, usable, _candidates(usable, everybody), _questions(asked, everybody, pairs), features)
+    rare = [link for link in links if _bits(link, count) >= LEAST_BITS and len(link.accounts) <= most]
+    texts = [link for link in links if link.kind in _SAME_TEXT and _bits(link, count) >= _TEXT_BITS]
+    usable = list(dict.fromkeys([*rare, *texts]))
+    return Gathered(everybody, usable, _candidates(usable, everybody), _questions(rare, everybody, pairs), features)
 
 
 def _bits(link: Link, customers: int) -> float:
@@ -144,10 +145,15 @@ def numbers(names: Iterable[str], everybody: Population) -> NDArray[np.intp]:
     return np.asarray(sorted(everybody.number[name] for name in names), np.intp)
 
 
+def least_joined(kind: str) -> int:
+    """How many customers such a link has to join: two from one place, or made in one hour, are often strangers."""
+    return 2 if kind in _PAIRS else 3
+
+
 def _candidates(links: list[Link], everybody: Population) -> list[Candidate]:
     found: dict[tuple[Any, ...], Candidate] = {}
     for link in links:
-        if len(link.accounts) > 1 and (len(link.accounts) > 2 or link.kind in _PAIRS):
+        if len(link.accounts) >= least_joined(link.kind):
             one = Candidate(FAMILY_OF[link.kind], tuple(numbers(link.accounts, everybody).tolist()), link)
             found.setdefault((one.family, one.members), one)
     return list(found.values())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from potstill.guard.cases.families import Family, independent
 from potstill.guard.cases.findings import Finding, How
-from potstill.guard.cases.gathered import Gathered, Question
+from potstill.guard.cases.gathered import Gathered, Question, least_joined
 from potstill.guard.cases.permutation import Floats, Numbers, Total
 from potstill.guard.cases.population import Population
 
@@ -52,13 +52,14 @@ def tied(finding: Finding, gathered: Gathered, how: How) -> list[Tied]:
 def _staying(
     finding: Finding, members: Sequence[int], asked: Sequence[Question], shown: dict[str, set[int]]
 ) -> Tied | None:
-    """Those members who show two independent kinds."""
+    """Those members who show two independent kinds; None where they are too few for what joined them."""
     by_family: dict[Family, set[int]] = {finding.candidate.family: set(members)}
     for one in asked:
         by_family.setdefault(one.family, set()).update(shown[one.name].intersection(members))
     stay = {at for at in members if independent(family for family, who in by_family.items() if at in who)}
     families = {family: tuple(sorted(who & stay)) for family, who in by_family.items() if len(who & stay) > 1}
-    return Tied(finding, tuple(sorted(stay)), families) if independent(families) else None
+    enough = len(stay) >= least_joined(finding.candidate.link.kind)
+    return Tied(finding, tuple(sorted(stay)), families) if enough and independent(families) else None
 
 
 def _parts(members: Sequence[int], asked: Sequence[Question], shown: dict[str, set[int]]) -> list[list[int]]:
