@@ -50,8 +50,9 @@ benchmark-doctor: $(STAMP)
 benchmark-screening: $(STAMP)
 	$(BIN)/python benchmarks/screening.py
 
+# GUARD_DATA=DIR adds a month with real prompts and arrivals; without it, says what they are and where to be had.
 benchmark-guard: $(STAMP)
-	$(BIN)/python benchmarks/guard
+	GUARD_DATA='$(GUARD_DATA)' $(BIN)/python benchmarks/guard
 
 # Needs CLINC150; without it, says where it is to be had. CLINC150=DIR names its folder.
 benchmark-headline: $(STAMP)

@@ -2,11 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
-import potstill.guard
 from potstill.stats import clopper_pearson
 
 BUDGET = 0.001  # of benign accounts
@@ -15,9 +12,14 @@ Rule = tuple[float, int]  # a case is an alarm where q is at most this, with so 
 RULES: tuple[Rule, ...] = tuple((q, kinds) for q in (0.05, 0.01, 1e-3, 1e-4) for kinds in (2, 3, 4))
 
 
-def lines(calibration: dict[str, Any], months: dict[float, dict[str, Any]]) -> Iterator[str]:
-    """Everything that the benchmark prints; `months` by their share of cover traffic."""
-    yield f"detectors: sha256 {_frozen()} of evidence and cases; nothing in them was fitted to what follows"
+def lines(
+    calibration: dict[str, Any], months: dict[float, dict[str, Any]], beside: dict[str, dict[str, Any]]
+) -> Iterator[str]:
+    """Everything that the benchmark prints; `months` by their share of cover traffic, `beside` by the piece's name."""
+    frozen = sorted({one["detectors"] for one in (calibration, *months.values(), *beside.values())})
+    yield f"detectors: sha256 {', '.join(frozen)} of evidence and cases; nothing in them was fitted to what follows"
+    if len(frozen) > 1:
+        yield "THE MONTHS WERE NOT ALL SCANNED BY THE SAME DETECTORS"
     before = calibration["accounts"]
     allowed = math.floor(BUDGET * sum(_benign(row) for row in before))
     usable = [rule for rule in RULES if _alarms(before, rule) <= allowed]
@@ -30,18 +32,10 @@ def lines(calibration: dict[str, Any], months: dict[float, dict[str, Any]]) -> I
     yield f"rule from it: q at most {rule[0]:g}, {rule[1]} kinds of evidence or more"
     yield from _curve(months, rule)
     yield from _by_family(months, lambda row: _alarm(row, rule))
+    yield from _beside(beside, rule)
     yield from _negatives(before, months, rule)
     yield from _held_out(months, usable)
     yield from _baselines(before, months, allowed)
-
-
-def _frozen() -> str:
-    folder = Path(str(potstill.guard.__file__)).parent
-    digest = sha256()
-    for one in sorted([*(folder / "evidence").glob("*"), *(folder / "cases").glob("*.py")]):
-        if one.is_file():
-            digest.update(one.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _benign(row: Row) -> bool:
@@ -84,6 +78,21 @@ def _curve(months: dict[float, dict[str, Any]], rule: Rule) -> Iterator[str]:
     yield _share("cover 50% or less, all", sum(_alarm(row, rule) for row in low), len(low))
     published = [row for row in low if row["kind"] != "adaptive"]
     yield _share("  without the adaptive one", sum(_alarm(row, rule) for row in published), len(published))
+
+
+def _beside(beside: dict[str, dict[str, Any]], rule: Rule) -> Iterator[str]:
+    """The month without texts, and the one with real prompts and arrivals, by the same rule."""
+    for name, month in beside.items():
+        yield f"{name}:"
+        rows = month["accounts"]
+        attack = [row for row in rows if not _benign(row)]
+        yield _share("attack accounts", sum(_alarm(row, rule) for row in attack), len(attack))
+        yield _share("benign accounts", _alarms(rows, rule), len(rows) - len(attack))
+        for kind in sorted({row["kind"] for row in attack}):
+            mine = [row for row in attack if row["kind"] == kind]
+            yield _share(f"  {kind}", sum(_alarm(row, rule) for row in mine), len(mine))
+        accused = sorted({row["kind"] for row in rows if _benign(row) and _alarm(row, rule)})
+        yield f"  benign kinds in an alarm: {', '.join(accused) or 'none'}"
 
 
 def _by_family(months: dict[float, dict[str, Any]], found: Callable[[Row], bool]) -> Iterator[str]:
