@@ -147,17 +147,6 @@ def large_campaign(rng: random.Random, size: int = 24, requests: int = 60) -> It
             yield one
 
 
-def routers_of_one_region(rng: random.Random) -> list[dict[str, Any]]:
-    """Six customers who send requests while another provider is down, from a region that a dozen others use too."""
-    outages = [START + timedelta(days=day, hours=5 * day % 24, minutes=3 * one) for day in (1, 3, 5)
-               for one in range(15)]  # fmt: skip
-    found = [*customers(rng, 90, 20)]
-    for one in found:
-        if int(one["account"][5:]) % 7 == 0:
-            one["network"] = "a region"
-    return found + list(group(rng, "router", 6, outages, 100, network="a region"))
-
-
 def rows(campaign: bool = True, hard: tuple[str, ...] = HARD, seed: int = 11) -> list[dict[str, Any]]:
     """All rows, always the same."""
     rng = random.Random(seed)

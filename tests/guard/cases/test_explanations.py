@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from potstill.guard.cases.case import Action
-from potstill.guard.cases.explanations import Traits, explanation
+from potstill.guard.cases.explanations import Traits, explanation, owned
 from potstill.guard.cases.findings import Finding
 from potstill.guard.cases.gathered import Candidate
 from potstill.guard.cases.showing import action_for
@@ -41,6 +41,16 @@ def test_what_explains_a_group(traits: Traits, name: str | None) -> None:
     found = explanation(traits)
     assert (found.name if found else None) == name
     assert explanation(replace(traits, wording=0.3)) is None
+
+
+def test_a_place_says_who_owns_accounts_only_where_half_of_those_who_come_from_it_are_in_the_case() -> None:
+    members = {f"router-{number}" for number in range(6)}
+    others = [f"other-{number}" for number in range(7)]
+    region = Link("network", tuple(sorted([*members, *others])), "region", 100, strength_bits=4.3)
+    rack = Link("network", ("other-0", "other-1", "router-0", "router-1"), "rack", 100, strength_bits=7.0)
+    assert owned("origin", members, members, [region]) == set()
+    assert owned("origin", members, members, [region, rack]) == {"router-0", "router-1"}
+    assert owned("payment", members, members, [region]) == members
 
 
 @pytest.mark.parametrize(

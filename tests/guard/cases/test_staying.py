@@ -35,15 +35,6 @@ def test_a_template_of_more_than_a_twentieth_of_all_joins_a_campaign_of_many_car
     assert {"payment", "content"} <= {one.family for one in case.evidence}
 
 
-def test_a_network_of_many_does_not_make_customers_who_act_together_one_owners(tmp_path: Path) -> None:
-    rows = crowd.routers_of_one_region(random.Random(5))
-    found = scan([jsonl(tmp_path / "log.jsonl", rows)], tmp_path / "out", Intake(KEY), QUICK)
-    assert not [one for one in found.cases if one.outcome == "evidence"]
-    (case,) = [one for one in found.cases if one.explained_by == "shared software"]
-    assert {"origin", "timing"} <= {one.family for one in case.evidence}
-    assert case.action == "watch"
-
-
 def gathered(members: tuple[int, ...]) -> tuple[Gathered, Finding]:
     """A network with these members: a class with its own essay, accounts of one card, two with a common phrase."""
     names = [f"{at:03}" for at in range(COUNT)]

@@ -11,12 +11,12 @@ import pyarrow as pa
 from potstill.guard.cases.case import Case, Outcome
 from potstill.guard.cases.contents import Contents, contents
 from potstill.guard.cases.customers import Customers
-from potstill.guard.cases.explanations import Traits, explanation
+from potstill.guard.cases.explanations import Traits, explanation, owned
 from potstill.guard.cases.families import FAMILY_OF, TIES, Family, independent
 from potstill.guard.cases.findings import Finding, How
 from potstill.guard.cases.gathered import Gathered
 from potstill.guard.cases.permutation import Total
-from potstill.guard.cases.population import LEAST, Population, compared
+from potstill.guard.cases.population import LEAST, compared
 from potstill.guard.cases.showing import action_for, sentences, shown
 from potstill.guard.cases.staying import Tied, merged, tied
 from potstill.guard.evidence.links import Link
@@ -151,31 +151,21 @@ def _traits(
         values = everybody.feature(name, members)
         return float(np.median(values)) if len(values) else None
 
+    def named(numbers: Sequence[int]) -> set[str]:
+        return {everybody.names[at] for at in numbers}
+
     single = median("single_prompt_share")
     prompts = everybody.feature("prompts", members).sum()
     wording = sum(everybody.feature(family, members).sum() for family in phrases()) / prompts if prompts else None
     payers = [set(link.accounts) for link in group.links if FAMILY_OF[link.kind] == "payment"]
-    mine = {everybody.names[at] for at in members}
+    mine = named(members)
     return Traits(
         frozenset(shown_by), p_conduct, None if single is None else 1 - single, median("hours_of_day"),
         median("events") or 0.0, float(np.median(everybody.features["events"])), wording,
         any(mine <= payer for payer in payers),
-        any(2 * len(mine & _owned(tie, shown_by, group, everybody)) >= len(mine) for tie in TIES),
+        any(2 * len(owned(tie, named(shown_by.get(tie, ())), mine, group.links)) >= len(mine) for tie in TIES),
         any(link.kind == "failover" for link in group.links),
     )  # fmt: skip
-
-
-def _owned(tie: Family, shown_by: Mapping[Family, Sequence[int]], group: _Group, everybody: Population) -> set[str]:
-    """Members whom this tie says to have one owner: a place does so where half of those who come from it are members.
-
-    Any few customers who do the same come from some cloud region that many others use too.
-    """
-    shown = {everybody.names[at] for at in shown_by.get(tie, ())}
-    if tie != "origin":
-        return shown
-    mine = {everybody.names[at] for at in group.members}
-    places = [set(link.accounts) for link in group.links if FAMILY_OF[link.kind] == "origin"]
-    return shown & set().union(*(one for one in places if 2 * len(one & mine) >= len(one)))
 
 
 def _estimate(said: Contents, usage: _Usage) -> tuple[int, int | None]:

@@ -1,10 +1,11 @@
 """What innocent customers would look the same, and by which plain traits a group is taken for such."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from potstill.guard.cases.families import Family
+from potstill.guard.cases.families import FAMILY_OF, Family
+from potstill.guard.evidence.links import Link
 
 _ASKS_FOR_METHOD: Final = 0.05  # share of prompts with such wording, from which no explanation is looked for
 
@@ -84,3 +85,16 @@ def explanation(traits: Traits) -> Explanation | None:
     if traits.asks_for_method:
         return None
     return next((one for one in EXPLANATIONS if one.fits(traits)), None)
+
+
+def owned(tie: Family, shown: set[str], members: set[str], links: Sequence[Link]) -> set[str]:
+    """Of the members who show this tie (`shown`), those whom it says to have one owner.
+
+    A place says so where half of those who come from it are members: any few customers who do the same come from some
+    cloud region that many others use too. Every other tie says so of all who show it.
+    """
+    if tie != "origin":
+        return shown
+    places = [set(link.accounts) for link in links if FAMILY_OF[link.kind] == "origin"]
+    own = [place for place in places if 2 * len(place & members) >= len(place)]
+    return shown & set().union(*own)
