@@ -177,6 +177,7 @@ def test_a_folder_of_mixed_logs_is_one_store(tmp_path: Path, processes: int) -> 
     assert store.manifest["forms"] == {"chat_log": 1, "litellm": 1, "otel": 1, "csv": 1, "parquet": 1}
     assert reasons(tmp_path / "out") == [("d.csv:3", "another number of columns than the header has")]
     with store.connection() as connection:
+        assert connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
         days = connection.execute("SELECT day, count(*) FROM events GROUP BY day ORDER BY day NULLS LAST").fetchall()
     assert [(str(day), count) for day, count in days] == [
         ("2025-01-24", 1), ("2026-03-01", 4), ("2026-03-02", 1), ("None", 1),

@@ -95,6 +95,7 @@ class EventStore:
         )
         try:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")  # it would go between the lines that a verb prints
             if self.manifest["events"]:
                 files = str(self.folder / EVENTS / "*" / "*.parquet").replace("'", "''")
                 connection.execute(
