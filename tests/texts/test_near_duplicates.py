@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.texts.near_duplicates import NearDuplicates, signature, similarity
+from potstill.texts.near_duplicates import NearDuplicates, signature, signatures, similarity
 from potstill.texts.shingles import shingles
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -69,3 +69,11 @@ def test_any_two_texts_can_be_compared(first: str, second: str) -> None:
     assert near.earlier("first", first) is None
     assert near.earlier("again", first) == "first"
     assert near.earlier("second", second) in ("first", None)
+
+
+@given(st.lists(st.text(max_size=60), max_size=6))
+def test_signatures_of_many_texts_are_those_of_each(texts: list[str]) -> None:
+    found = signatures(texts)
+    assert found.shape == (len(texts), 128)
+    for text, mine in zip(texts, found, strict=True):
+        assert np.array_equal(mine, signature(shingles(text)))

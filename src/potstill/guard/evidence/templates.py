@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from potstill.guard.evidence.links import Link, rarity_bits
 from potstill.guard.evidence.names import name_accounts
-from potstill.texts.near_duplicates import NearDuplicates
+from potstill.texts.near_duplicates import NearDuplicates, signatures
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -19,6 +19,7 @@ _READ: Final = 400  # characters of a prompt's beginning, and as many of its end
 _WORDS: Final = 8  # of the masked prompt that a template is known by
 _LATER: Final = _WORDS - 1
 _LOOKED_AT: Final = 100_000  # prompts, for near duplicates
+_TEXTS_AT_ONCE: Final = 256
 
 
 def _slots_masked(part: str) -> str:
@@ -152,10 +153,10 @@ def near_duplicate_links(connection: "DuckDBPyConnection", an_account: int = 10,
     )
     seen = NearDuplicates(threshold)
     groups: dict[str, list[str]] = {}
-    while some := rows.fetchmany(1024):
-        for account, prompt in some:
+    while some := rows.fetchmany(_TEXTS_AT_ONCE):
+        for (account, _), mine in zip(some, signatures([prompt for _, prompt in some]), strict=True):
             name = f"{len(groups)}"
-            first = seen.earlier(name, prompt)
+            first = seen.earlier_signed(name, mine)
             groups.setdefault(name if first is None else first, []).append(account)
     found = [
         Link("near_duplicates", tuple(sorted(set(accounts))), "", len(accounts), similarity=threshold)
