@@ -80,7 +80,7 @@ class NearDuplicates:
     """
 
     threshold: float
-    _signatures: list[Signature] = field(default_factory=list)
+    _signatures: NDArray[np.uint32] = field(default_factory=lambda: np.empty((0, _BINS), np.uint32))  # and spare rows
     _names: list[str] = field(default_factory=list)
     _first: dict[int, int] = field(default_factory=dict)  # by band; nearly all bands have one text
     _more: dict[int, list[int]] = field(default_factory=dict)
@@ -97,16 +97,22 @@ class NearDuplicates:
         keys = self._keys(mine, group)
         candidates = {self._first[key] for key in keys if key in self._first}
         candidates.update(at for key in keys for at in self._more.get(key, ()))
-        for at in sorted(candidates):
-            if similarity(mine, self._signatures[at]) >= self.threshold:
-                return self._names[at]
+        if candidates:  # texts of few words have hundreds, so they are looked at together
+            at = np.asarray(sorted(candidates), np.intp)
+            close = np.count_nonzero(self._signatures[at] == mine, axis=1) >= self.threshold * _BINS
+            if close.any():
+                first: str = self._names[int(at[close.argmax()])]
+                return first
         if not keep:
             return None
         place = len(self._names)
         for key in keys:
             if self._first.setdefault(key, place) != place:
                 self._more.setdefault(key, []).append(place)
-        self._signatures.append(mine)
+        if place == len(self._signatures):
+            spare = np.empty((max(place, 64), _BINS), np.uint32)
+            self._signatures = np.concatenate([self._signatures, spare])
+        self._signatures[place] = mine
         self._names.append(name)
         return None
 
