@@ -21,6 +21,7 @@ def made(folder: Path, teacher: dict[str, Any], judge: dict[str, Any]) -> Recipe
         "screen": {"judge": {"endpoint": server | judge, "rubric": "True?", "minimum": 7, "license": "apache-2.0"}},
         "student": {"kind": "model", "model": "path:somewhere"},
         "train": {"objective": {"kind": "reverse_kl"}, "on_policy": {"fraction": 0.5}},
+        "evaluate": {"judge": {"judges": [{"endpoint": server | judge, "license": "apache-2.0"}]}},
     }  # fmt: skip
     return recipe_from(data, folder, "t")
 
@@ -29,7 +30,8 @@ def made(folder: Path, teacher: dict[str, Any], judge: dict[str, Any]) -> Recipe
     ("reads", "teacher", "judge"),
     [
         (inputs.prompts, OWN, {}), (inputs.questions, OWN, {}), (inputs.train, OWN, {}), (inputs.screen, {}, OWN),
-        (inputs.screen, {}, {"token_limit_field": "max_completion_tokens"}),
+        (inputs.screen, {}, {"token_limit_field": "max_completion_tokens"}), (inputs.evaluate, {}, OWN),
+        (inputs.evaluate, {}, {"token_limit_field": "max_completion_tokens"}),
     ],
 )  # fmt: skip
 def test_a_servers_own_fields_are_read_by_what_asks_it(

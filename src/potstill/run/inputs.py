@@ -7,6 +7,7 @@ from typing import Any
 
 from potstill.config import Endpoint, Judging, LmEval, Recipe, Screen, Serving, Task, Teacher, Terms
 from potstill.config.evaluation import Evaluate
+from potstill.config.judging import JudgeModel
 from potstill.run.markers import hash_of_all, hash_or_absent
 from potstill.run.record import plain
 from potstill.run.terms_stage import layers, permission_files, use_facts
@@ -185,12 +186,19 @@ def _judging_reads(judging: Judging | None) -> dict[str, Any]:
     if judging is None:
         return {}
     left_out: Any = {"judges", "batch_size", "budget_usd"}
-    asked: Any = {"model": True, "sha256": True, "endpoint": {"base_url", "model", "price_per_million", "extra_body"}}
     return {
         "judge": judging.model_dump(mode="json", exclude=left_out),
-        "judges": {name: one.model_dump(mode="json", include=asked) for name, one in judging.named.items()},
+        "judges": {name: _judge_reads(one) for name, one in judging.named.items()},
         "calibration_file": hash_or_absent(judging.calibration) if judging.calibration is not None else None,
     }
+
+
+def _judge_reads(judge: JudgeModel) -> dict[str, Any]:
+    asked: Any = {"model": True, "sha256": True, "endpoint": {"base_url", "model", "price_per_million", "extra_body"}}
+    found: dict[str, Any] = judge.model_dump(mode="json", include=asked)
+    if judge.endpoint is not None and judge.endpoint.token_limit_field != "max_tokens":
+        found["endpoint"]["token_limit_field"] = judge.endpoint.token_limit_field
+    return found
 
 
 def _evaluate_section(recipe: Recipe) -> dict[str, Any]:
