@@ -345,4 +345,4 @@ def test_checkpointed_activations_change_nothing(teacher: LocalModel, tmp_path: 
     )
     assert saving == pytest.approx(plain, rel=1e-3)
     torch.testing.assert_close(weights(one), weights(other), atol=2e-3, rtol=1e-2)
-    assert not other.network.is_gradient_checkpointing
+    assert not other.network.is_activation_checkpointing
