@@ -73,11 +73,8 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     models |= teacher_facts(teachers, teacher_folders, subjects["student"].positions)
     if teacher is not None:
         figures |= size_ratios(models)
-    task = None
-    if references is not None:
-        answered = {name: (one.model, one.answers) for name, one in subjects.items()}
-        task = grade_models(recipe, references, held, teachers, answered, folder, reporter)
-        figures |= task.figures
+    task = _graded(recipe, references, held, teachers, subjects, folder, reporter)
+    figures |= task.figures if task is not None else {}
     lm_eval = measure_lm_eval(recipe.evaluate, homes["student"], teacher_folders.get(FIRST), reporter)
     figures |= lm_eval.figures if lm_eval is not None else {}
     judged = None
@@ -136,6 +133,17 @@ def evaluate_run(recipe: Recipe, folder: Path, reporter: Reporter, ask_judge: As
     write_report(folder)
     files = ("evaluation.json", "report.html", table, *(judged.files if judged is not None else ()))
     return StageResult(files, _result(decision, figures))
+
+
+def _graded(
+    recipe: Recipe, references: References | None, held: HeldOut, teachers: Mapping[str, LocalModel],
+    subjects: Mapping[str, _Subject], folder: Path, reporter: Reporter,
+) -> TaskResult | None:  # fmt: skip
+    """Grades by the task's references; None for a recipe without a task."""
+    if references is None:
+        return None
+    answered = {name: (one.model, one.answers) for name, one in subjects.items()}
+    return grade_models(recipe, references, held, teachers, answered, folder, reporter)
 
 
 def _subjects(

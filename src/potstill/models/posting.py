@@ -22,8 +22,8 @@ class Posted(NamedTuple):
 class Poster:
     """One address of a server. Connections, their reuse, TLS, names and the parsing of replies stay aiohttp's.
 
-    A session makes a request and a response object, some ten more and a task for every body, and of all the time that
-    collecting takes a third is theirs. Here the request is made once, and its head is sent with each body's length.
+    A session makes a request and a response object, some ten more and a task for every body, which takes a large part
+    of the time of collecting. Here the request is made once, and its head is sent with each body's length.
     """
 
     def __init__(self, session: aiohttp.ClientSession, address: str) -> None:

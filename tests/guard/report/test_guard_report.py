@@ -59,7 +59,7 @@ def test_the_page_shows_a_case_and_what_was_not_seen(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     for text in (
         "case-0123456789ab: evidence", "Cap", "limit how much", "0.002", "0.0001", "Seen from 2026-01-05T08:00:00Z",
-        "6 accounts of 6 customers", "1 group has to reach it", "1,000,000 events of 3,000 accounts",
+        "6 accounts of 6 customers", "900", "1 group has to reach it", "1,000,000 events of 3,000 accounts",
         "no event has tls_fingerprint", "a popular tool", "It is no proof", ACCOUNTS[3],
     ):  # fmt: skip
         assert text in page.text, text

@@ -28,6 +28,11 @@ class Shown:
     innocent: str
     examples: tuple[str, ...] = ()  # pseudonyms, times, names of families of wording; templates with their slots masked
 
+    @property
+    def sentence(self) -> str:
+        """What a person reads of it."""
+        return f"{self.family}: {self.shows}. Innocent causes: {self.innocent}."
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

@@ -197,7 +197,7 @@ def _distinct(pool: int, size: int, count: int, rng: np.random.Generator) -> Num
             again = again[(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)]
             drawn[again] = rng.integers(pool, size=(len(again), size))
         return drawn
-    drawn = drawn.astype(np.int32)  # sorted in a tenth of the time that places would take to be
+    drawn = drawn.astype(np.int32)  # numbers are sorted much faster than places
     while True:  # what is drawn twice is drawn again; no number is favoured, so no set is
         drawn.sort(axis=1)
         again = drawn[:, 1:] == drawn[:, :-1]

@@ -79,7 +79,7 @@ def sentences(case: Case, innocent: Explanation | None, against: str) -> tuple[s
     ]
     if against:
         lines.append(f"Of its customers, {against}.")
-    lines += [f"{one.family}: {one.shows}. Innocent causes: {one.innocent}." for one in case.evidence]
+    lines += [one.sentence for one in case.evidence]
     if innocent is not None:
         lines.append(f"Fits an innocent explanation, {innocent.name}: {innocent.says}.")
     return tuple(lines)

@@ -69,13 +69,10 @@ def _p(value: float) -> str:
 
 
 def _case(case: Case) -> dict[str, Any]:
+    in_the_table = {one.sentence for one in case.evidence}
     return {
         "id": case.id, "outcome": case.outcome, "action": case.action, "explained_by": case.explained_by,
-        # What each kind of evidence says stands in the table.
-        "says": [
-            one for one in case.explanation
-            if not any(one == f"{row.family}: {row.shows}. Innocent causes: {row.innocent}." for row in case.evidence)
-        ],
+        "says": [one for one in case.explanation if one not in in_the_table],
         "accounts": list(case.accounts[:_LISTED]),
         "more_accounts": max(len(case.accounts) - _LISTED, 0), "number": len(case.accounts),
         "customers": case.customers, "exchanges": case.exchanges, "exchanges_at_most": case.exchanges_at_most,
